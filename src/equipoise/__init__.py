@@ -1,0 +1,3 @@
+"""Genomic risk models across hospitals that never pool their genomes."""
+
+__version__ = "0.1.0"

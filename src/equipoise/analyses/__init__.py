@@ -1,0 +1,1 @@
+"""Analyses over sums, one file each."""

@@ -1,0 +1,109 @@
+"""Effect-allele counts of every variant over all people: what imputation goes by."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.cohort import Cohort, Columns, blocks_of
+from equipoise.record import exact
+from equipoise.step import Done
+from equipoise.sums import GENOTYPE, Block, Read, Schema, Sums, head_count
+
+
+@dataclass(frozen=True, slots=True)
+class FrequencyState:
+    """Nothing is known yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frequencies:
+    """Counts over all sites.
+
+    called   (variants,) people with a call
+    alleles  (variants,) effect alleles among them
+    floor    the least minor allele count at which a variant is used at all
+    """
+
+    called: NDArray[np.int64] = exact()
+    alleles: NDArray[np.int64] = exact()
+    floor: int = exact()
+
+    @property
+    def used(self) -> NDArray[np.bool_]:
+        """(variants,) whether the minor allele count reaches the floor."""
+        minor = np.minimum(self.alleles, 2 * self.called - self.alleles)
+        return minor >= self.floor
+
+    @property
+    def frequency(self) -> NDArray[np.float64]:
+        """(variants,) effect-allele frequency, NaN where nobody has a call."""
+        called = np.where(self.called > 0, self.called, 1)
+        return np.where(self.called > 0, self.alleles / (2.0 * called), np.nan)
+
+    def impute(
+        self, dosage: NDArray[np.float64], start: int, stop: int
+    ) -> NDArray[np.float64]:
+        """Return dosages, (variants, samples), missing ones as the global 2p.
+
+        Variants that are not used become 0 everywhere. No site imputes with a frequency
+        of its own: its sums would differ from those of the pooled people.
+        """
+        mean = np.where(self.used, 2 * self.frequency, 0.0)[start:stop, None]
+        filled = np.where(np.isnan(dosage), mean, dosage)
+        return filled * self.used[start:stop, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Frequency:
+    """Counts effect alleles; variants under the floor are withheld from all that follows."""
+
+    people: int
+    n_variants: int
+    floor: int
+    block_size: int = 4096
+
+    def start(self) -> FrequencyState:
+        """Return the empty state."""
+        return FrequencyState()
+
+    def schema(self, state: FrequencyState) -> Schema:
+        """Ask for two counts a variant."""
+        del state
+        return Schema(tuple(self._block(b - a) for a, b in self._bounds))
+
+    def summarise(self, cohort: Cohort, state: FrequencyState) -> Iterator[Sums]:
+        """Count the site's calls and effect alleles."""
+        del state
+
+        def count(start: int, stop: int) -> Sums:
+            dosage = cohort.dosage(start, stop)
+            called = np.count_nonzero(~np.isnan(dosage), axis=1)
+            return {"called": called.astype(np.float64), "alleles": np.nansum(dosage, axis=1)}
+
+        return cohort.map_blocks(count, self._bounds)
+
+    def advance(self, state: FrequencyState, totals: Iterable[Sums]) -> Done[Frequencies]:
+        """Return the counts over all sites."""
+        del state
+        blocks = list(totals)
+        called = np.concatenate([block["called"] for block in blocks]).astype(np.int64)
+        alleles = np.concatenate([block["alleles"] for block in blocks]).astype(np.int64)
+        return Done(Frequencies(called, alleles, self.floor))
+
+    def derive(self, cohort: Cohort, result: Frequencies) -> Columns:
+        """Nothing is derived for a person."""
+        del cohort, result
+        return {}
+
+    @property
+    def _bounds(self) -> tuple[tuple[int, int], ...]:
+        return blocks_of(self.n_variants, self.block_size)
+
+    def _block(self, size: int) -> Block:
+        reads = (Read(GENOTYPE, 1),)
+        return {
+            "called": head_count((size,), self.people, reads=reads),
+            "alleles": head_count((size,), self.people, reads=reads, per_person=2),
+        }

@@ -1,0 +1,1 @@
+"""Files that leave with the results, in the formats of the field."""

@@ -1,0 +1,1 @@
+"""Where rows and wires meet: the gate at a site, the loop at the centre."""

@@ -1,0 +1,80 @@
+"""What a site agrees to: one plan, this code, these sites, and nothing else."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import equipoise
+from equipoise.errors import ProtocolError
+from equipoise.federation import registry
+from equipoise.federation.course import Course
+from equipoise.federation.identity import Identity
+from equipoise.plan import Member, Plan, canonical
+from equipoise.protection import Context
+
+Verify = Callable[[str, bytes, bytes], None]
+
+
+def content(plan: Plan) -> bytes:
+    """Return what a site signs: the digest of the whole plan, keys and people included."""
+    return b"equipoise-agreement-1|" + plan.digest()
+
+
+def check_study(body: Mapping[str, Any], study: Mapping[str, Any], variants: str) -> None:
+    """Raise ProtocolError unless the centre speaks of the study that this site was given."""
+    if canonical(body.get("study")) != canonical(study):
+        raise ProtocolError("the centre's study is not the one that this site was given")
+    if body.get("variants") != variants:
+        raise ProtocolError("the centre's list of variants is not the one of this site")
+
+
+def check_plan(plan: Plan, own: Member, keys: Mapping[str, bytes]) -> None:
+    """Raise ProtocolError unless the plan is for this code and for the sites as known here.
+
+    `keys` are the signing keys of all sites as this site has them, not as the centre
+    says; `own` is what this site announced.
+    """
+    if plan.package != equipoise.__version__ or plan.sources != registry.sources():
+        raise ProtocolError("the plan is for another version of this package")
+    if list(plan.sites) != sorted(keys):
+        raise ProtocolError("the plan's list of sites is not the one of this site")
+    for member in plan.members:
+        if member.signing_key != keys[member.name].hex():
+            raise ProtocolError(f"the plan gives {member.name} another signing key")
+    if own not in plan.members:
+        raise ProtocolError("the plan does not say of this site what it announced")
+    registry.protection(plan.protection).check(len(plan.members))
+
+
+def check_signatures(plan: Plan, body: Mapping[str, Any], verify: Verify) -> None:
+    """Raise ProtocolError unless every site has signed the plan."""
+    signatures = body.get("signatures")
+    if not isinstance(signatures, dict) or set(signatures) != set(plan.sites):  # pyright: ignore[reportUnknownArgumentType]
+        raise ProtocolError("the agreement lacks a site's signature")
+    for site in plan.sites:
+        try:
+            signature = bytes.fromhex(str(signatures[site]))  # pyright: ignore[reportUnknownArgumentType]
+        except ValueError as error:
+            raise ProtocolError("a signature is not hexadecimal") from error
+        verify(site, signature, content(plan))
+
+
+def member(identity: Identity, people: int) -> Member:
+    """Return a site's own line in the plan."""
+    keys = identity.signing_key.hex(), identity.channel_key.hex()
+    return Member(identity.name, *keys, people)
+
+
+def context(course: Course) -> Context:
+    """Return the context of the round that is due; there is one attempt at each."""
+    plan = course.plan
+    return Context(
+        study=plan.id,
+        plan=plan.digest(),
+        step=course.step.name,
+        round=course.round,
+        attempt=0,
+        analysis=hashlib.sha256(course.step.digest() + plan.sources.encode()).digest(),
+        sites=plan.sites,
+        members=plan.members_digest(),
+    )

@@ -1,0 +1,155 @@
+"""What the releases of a plan let be derived, computed before anything runs.
+
+Releases are read together: what subtraction gives counts as released. A field summed
+over the cells of a partition lets every union of its cells be derived, and no less than
+one cell; the smallest derivable set is therefore the smallest cell.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from equipoise.analysis import Analysis
+from equipoise.errors import DisclosureError
+from equipoise.plan import Plan, Step
+from equipoise.sums import GENOTYPE, Field, Schema
+
+PEOPLE_PER_COLUMN = 5
+"""At most one column v with G'Gv released for so many people of the smallest set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What one step releases in all its rounds: values, and the partitions they run over."""
+
+    step: str
+    analysis: str
+    rounds: int
+    values: int
+    over: tuple[str, ...]
+    reads: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """A family of derivable sets: its number, and the people expected in the smallest.
+
+    `smallest` is None where sizes depend on data that no plan knows.
+    """
+
+    over: tuple[str, ...]
+    number: int | None
+    smallest: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Columns of G'G that a plan releases for a block of variants, and how many it may."""
+
+    block: tuple[int, int]
+    used: int
+    allowed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """All that a plan lets out: what stewards read and what every site enforces."""
+
+    releases: tuple[Release, ...]
+    cells: tuple[Cells, ...]
+    columns: tuple[Columns, ...]
+    figures: tuple[str, ...]
+
+
+Build = Callable[[Step, Mapping[str, Any] | None], Analysis[Any, Any]]
+
+
+def disclosure(plan: Plan, build: Build) -> Disclosure:
+    """Return what `plan` releases; `build(step, None)` makes an analysis without results."""
+    forms = {step.name: _form(plan, step, build) for step in plan.steps}
+    releases = tuple(_release(step, forms[step.name]) for step in plan.steps)
+    overs = {field.over for form in forms.values() for _, field in form.fields}
+    cells = tuple(_cells(plan, over) for over in sorted(overs))
+    figures = tuple(step.name for step in plan.steps if step.figures)
+    return Disclosure(releases, cells, _columns(plan, forms), figures)
+
+
+def check(plan: Plan, found: Disclosure) -> None:
+    """Raise DisclosureError where a plan would let too much be derived."""
+    for cells in found.cells:
+        if cells.smallest is not None and cells.smallest < plan.roster_k:
+            raise DisclosureError(
+                f"the cells of {' by '.join(cells.over) or 'everybody'} hold about"
+                f" {cells.smallest} people; at least {plan.roster_k} are needed: use fewer"
+                " folds or more people"
+            )
+    for columns in found.columns:
+        if columns.used > columns.allowed:
+            start, stop = columns.block
+            raise DisclosureError(
+                f"the plan releases {columns.used} columns of G'G for variants {start} to"
+                f" {stop}; at most {columns.allowed} are allowed, one for {PEOPLE_PER_COLUMN}"
+                " people of the smallest set that can be derived"
+            )
+
+
+def allowed_columns(people: int) -> int:
+    """Return how many columns of G'G may be released about a set of people.
+
+    >>> allowed_columns(57)
+    11
+    """
+    return people // PEOPLE_PER_COLUMN
+
+
+def _form(plan: Plan, step: Step, build: Build) -> Schema:
+    analysis = build(step, None)
+    form = analysis.schema(analysis.start())
+    if form.size and step.rounds < 1:
+        raise DisclosureError(f"the step {step.name} asks for sums in none of its rounds")
+    del plan
+    return form
+
+
+def _release(step: Step, form: Schema) -> Release:
+    over = {name for _, field in form.fields for name in field.over}
+    reads = {read.column for _, field in form.fields for read in field.reads}
+    values = form.size * step.rounds
+    parts = tuple(sorted(over)), tuple(sorted(reads))
+    return Release(step.name, step.analysis, step.rounds, values, *parts)
+
+
+def _cells(plan: Plan, over: tuple[str, ...]) -> Cells:
+    number = smallest = None
+    if set(over) <= {"fold"}:
+        number = plan.folds if over else 1
+        smallest = plan.people // number
+    return Cells(over, number, smallest)
+
+
+def _columns(plan: Plan, forms: Mapping[str, Schema]) -> tuple[Columns, ...]:
+    told: list[tuple[tuple[int, int], int, Field]] = [
+        (field.block, field.directions * step.rounds, field)
+        for step in plan.steps
+        for _, field in forms[step.name].fields
+        if field.directions and field.block is not None
+    ]
+    result: dict[tuple[int, int], Columns] = {}
+    for block in sorted({block for block, _, _ in told}):
+        near = [(used, f) for other, used, f in told if _overlap(block, other)]
+        people = min(_smallest(plan, field) for _, field in near)
+        result[block] = Columns(block, sum(used for used, _ in near), allowed_columns(people))
+    return tuple(result.values())
+
+
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def _smallest(plan: Plan, field: Field) -> int:
+    """Return the people of the smallest derivable set that a field speaks of."""
+    if not set(field.over) <= {"fold"}:
+        raise DisclosureError("columns of G'G may be released by fold only")
+    if not any(read.column == GENOTYPE for read in field.reads):
+        raise DisclosureError("a field that tells about G'G must declare that it reads genotypes")
+    return plan.people // (plan.folds if field.over else 1)

@@ -1,0 +1,131 @@
+"""Where a run stands and what follows: computed alike at the centre and at every site.
+
+Nothing here has a choice. The next step, round and schema follow from the plan and
+from what was published; what is published follows from the totals. The centre computes
+it and publishes; each site computes it too and refuses anything else.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from equipoise.analysis import Analysis
+from equipoise.errors import DisclosureError, ProtocolError
+from equipoise.plan import Plan, Step
+from equipoise.record import agree, rounded
+from equipoise.step import Done, Next
+from equipoise.sums import Integers, Schema, decode
+
+Build = Callable[[Step, Mapping[str, Any]], Analysis[Any, Any]]
+
+
+class Course:
+    """The public side of a run.
+
+    step, round  where it stands; a round is counted when it asks something
+    results      public results of the steps that have ended
+    """
+
+    def __init__(self, plan: Plan, build: Build, publics: Mapping[str, Any]) -> None:
+        """Begin at the first step. `publics` are results that exist before the run."""
+        self.plan = plan
+        self.results: dict[str, Any] = dict(publics)
+        self.round = 0
+        self._build = build
+        self._place = -1
+        self._published = 0
+        self._state: Any = None
+        self._form: Schema | None = None
+        self._follows: Next[Any] | Done[Any] | None = None
+        self._begin_next_step()
+
+    @property
+    def finished(self) -> bool:
+        """Whether every step of the plan has ended."""
+        return self._place >= len(self.plan.steps)
+
+    @property
+    def step(self) -> Step:
+        """The step at which the run stands."""
+        if self.finished:
+            raise ProtocolError("every step of the plan has ended")
+        return self.plan.steps[self._place]
+
+    @property
+    def place(self) -> str:
+        """A name for where the run stands: what is published next follows it."""
+        name = "end" if self.finished else self.step.name
+        return f"{name} {self.round} {self._published}"
+
+    @property
+    def asks(self) -> bool:
+        """Whether the sites' answer to `schema` is what comes next."""
+        return not self.finished and self._follows is None
+
+    @property
+    def follows(self) -> Next[Any] | Done[Any]:
+        """What is to be published next, rounded to its grid."""
+        if self._follows is None:
+            raise ProtocolError("nothing follows before the totals of this round")
+        return self._follows
+
+    @property
+    def schema(self) -> Schema:
+        """What the present round asks."""
+        return self.analysis.schema(self._state)
+
+    @property
+    def state(self) -> Any:
+        """The public state of the present step."""
+        return self._state
+
+    def total(self, total: Sequence[Integers]) -> None:
+        """Take the totals of the present round."""
+        if not self.asks:
+            raise ProtocolError("totals came where none were asked for")
+        pairs = zip(self.schema.blocks, total, strict=True)
+        self._advance([decode(block, integers) for block, integers in pairs])
+
+    def adopt(self, published: Next[Any] | Done[Any]) -> None:
+        """Go on from what was published; ProtocolError unless it is what follows."""
+        own = self.follows
+        if isinstance(own, Done) and isinstance(published, Done):
+            agree(own.result, published.result)
+            self._published += 1
+            self.results[self.step.name] = published.result
+            self._begin_next_step()
+        elif isinstance(own, Next) and isinstance(published, Next):
+            agree(own.state, published.state)
+            self._published += 1
+            self._state, self._follows = published.state, None
+            self._ask()
+        else:
+            raise ProtocolError("the centre goes on where the step ends, or ends where it goes on")
+
+    def _begin_next_step(self) -> None:
+        self._place += 1
+        self.round, self._form, self._state, self._follows = 0, None, None, None
+        if not self.finished:
+            self.analysis = self._build(self.step, self.results)
+            self._follows = Next(rounded(self.analysis.start()))
+
+    def _ask(self) -> None:
+        """Count the round that the new state asks for, or go on where it asks nothing."""
+        schema = self.schema
+        if not schema.blocks:
+            self._advance([])
+            return
+        self._form = self._form or schema
+        if schema != self._form:
+            raise DisclosureError("a round asks for another form than the first of its step")
+        self.round += 1
+        if self.round > self.step.rounds:
+            raise DisclosureError(
+                f"the step {self.step.name} asks for more than its {self.step.rounds} rounds"
+            )
+
+    def _advance(self, totals: list[Any]) -> None:
+        outcome = self.analysis.advance(self._state, totals)
+        if isinstance(outcome, Done):
+            self._follows = Done(rounded(outcome.result))
+        else:
+            self._follows = Next(rounded(outcome.state))

@@ -1,0 +1,121 @@
+"""A site's desk: keys, journal and ledger. It sends what it is given, and knows no rows."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from equipoise.errors import EquipoiseError, ProtocolError
+from equipoise.federation import agreement, wire
+from equipoise.federation.identity import Identity, Peers
+from equipoise.federation.journal import Journal
+from equipoise.federation.wire import Envelope
+from equipoise.ledger.entry import Entry
+from equipoise.ledger.log import Log
+from equipoise.plan import Member, Plan
+from equipoise.protection import Message, Party
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Desk:
+    """What a site needs to speak.
+
+    peers     signing keys of all parties, known before the run
+    study     the public part of the study, as this site was given it
+    variants  the SHA-256 of the public list, as this site has it
+    publics   results that exist before the run, as this site has them
+    approve   the steward: raises ProtocolError for a plan that was not approved
+    """
+
+    identity: Identity
+    peers: Peers
+    study: Mapping[str, Any]
+    variants: str
+    publics: Mapping[str, Any]
+    approve: Callable[[Plan], None]
+    journal: Journal
+    ledger: Log
+
+    @property
+    def name(self) -> str:
+        """The site's name."""
+        return self.identity.name
+
+    def check_plan(self, plan: Plan, people: int) -> None:
+        """Raise ProtocolError unless this is the plan that the steward approved."""
+        sites = {n: key for n, key in self.peers.keys.items() if n != "centre"}
+        agreement.check_plan(plan, self.member(people), sites)
+        agreement.check_study(
+            {"study": dict(plan.study), "variants": plan.variants}, self.study, self.variants
+        )
+        self.approve(plan)
+
+    def member(self, people: int) -> Member:
+        """Return the site's own line in the plan."""
+        return agreement.member(self.identity, people)
+
+    def party(self, plan: Plan) -> Party:
+        """Return what a protection may do in the site's name."""
+
+        def channel(site: str) -> bytes:
+            for member in plan.members:
+                if member.name == site:
+                    return self.identity.shared_with(bytes.fromhex(member.channel_key))
+            raise ProtocolError(f"{site!r} is no member of this plan")
+
+        return Party(self.name, self.identity.sign, self.peers.verify, channel)
+
+    def envelope(
+        self, kind: str, body: Mapping[str, Any], message: Message | None = None
+    ) -> Envelope:
+        """Return an answer in the site's name."""
+        message = message or Message()
+        return Envelope(kind, self.name, body, message.head, message.blocks)
+
+    def note(self, kind: str, **body: object) -> None:
+        """Enter an event in the site's own ledger."""
+        self.ledger.append(Entry(kind, body))  # pyright: ignore[reportArgumentType]
+
+    def send(self, request: Envelope, answer: Envelope) -> Iterator[bytes]:
+        """Write the answer down, enter it in journal and ledger, sign it; then it may go."""
+        body = request.body
+        place = {
+            "step": str(body.get("step", request.kind)),
+            "round": int(body.get("round", 0)),
+            "attempt": int(body.get("attempt", 0)),
+            "phase": f"{request.kind} {body.get('phase', body.get('place', 0))}",
+        }
+        name = " ".join(map(str, place.values()))
+        self.journal.open(name)
+        number, sha256, size = self.journal.spool(answer.blocks)
+        header = wire.header(answer, number, sha256)
+        first = wire.first_frame(header, self.identity.sign(header))
+        self.journal.enter(name, request.id, first)
+        digest = hashlib.sha256(header).hexdigest()
+        if answer.kind == "closed":  # it carries the ledger's own checkpoint
+            return self.journal.answer()
+        self.note("release", **place, sha256=digest, bytes=size + len(first))
+        return self.journal.answer()
+
+    def refuse(self, error: EquipoiseError, request: str) -> Iterator[bytes]:
+        """Enter a refusal in the site's own ledger, and say it."""
+        reason = f"{type(error).__name__}: {error}"
+        logger.warning("%s refused: %s", self.name, reason)
+        self.note("refusal", reason=reason, message_sha256=request or "0" * 64)
+        said = {"error": type(error).__name__, "reason": str(error)}
+        yield from wire.frames(self.envelope("refusal", said), self.identity.sign)
+
+    def close(self, directory: Path, written: list[Path]) -> dict[str, Any]:
+        """Enter the site's own files, seal its ledger, and return the checkpoint."""
+        for path in written:
+            content = path.read_bytes()
+            where = path.relative_to(directory).as_posix()
+            sha256 = hashlib.sha256(content).hexdigest()
+            self.note("artefact", path=where, sha256=sha256, bytes=len(content))
+        self.note("closed", reason="the plan has ended")
+        note = self.ledger.seal()
+        return {"note": note, "size": self.ledger.size, "root": self.ledger.root.hex()}

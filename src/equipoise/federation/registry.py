@@ -1,0 +1,94 @@
+"""Names to classes: the closed set of what a plan may name."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.resources import files
+from typing import Any, cast
+
+from equipoise.analyses.census import Census, CensusState, People
+from equipoise.analyses.clumping import Clumping, ClumpingState, Weights
+from equipoise.analyses.discrimination import AucResult, Discrimination, DiscriminationState
+from equipoise.analyses.frequency import Frequencies, Frequency, FrequencyState
+from equipoise.analyses.linear import Association, LinearScan, LinearState
+from equipoise.analysis import Analysis
+from equipoise.errors import ProtocolError
+from equipoise.plan import Ref, Step
+from equipoise.protection import Protection
+
+ANALYSES: Mapping[str, type] = {
+    "census": Census,
+    "frequency": Frequency,
+    "linear": LinearScan,
+    "clumping": Clumping,
+    "discrimination": Discrimination,
+}
+
+RECORDS: Mapping[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        CensusState,
+        People,
+        FrequencyState,
+        Frequencies,
+        LinearState,
+        Association,
+        ClumpingState,
+        Weights,
+        DiscriminationState,
+        AucResult,
+    )
+}
+
+_PROTECTIONS = {
+    "clear": "equipoise.protections.clear:Clear",
+    "masked": "equipoise.protections.masked:Masked",
+}
+
+_SCIENCE = ("analyses", "models", "solvers", "packed")
+_CONTRACTS = ("analysis.py", "cohort.py", "record.py", "step.py", "sums.py", "plan.py")
+
+
+def build(step: Step, results: Mapping[str, Any] | None) -> Analysis[Any, Any]:
+    """Return the analysis that a step names, its references filled from `results`.
+
+    Without results, as when a plan is judged, references are None: enough for
+    `schema(start())`. ProtocolError for an unknown name, parameter or reference.
+    """
+    if step.analysis not in ANALYSES:
+        raise ProtocolError(f"there is no analysis {step.analysis!r} in this package")
+    parameters: dict[str, Any] = {}
+    for name, value in step.parameters.items():
+        if isinstance(value, Ref):
+            if results is not None and value.step not in results:
+                raise ProtocolError(f"{step.name} refers to {value.step!r}, which is no result")
+            parameters[name] = None if results is None else results[value.step]
+        else:
+            parameters[name] = value
+    try:
+        return cast("Analysis[Any, Any]", ANALYSES[step.analysis](**parameters))
+    except TypeError as error:
+        raise ProtocolError(f"{step.name} has parameters that {step.analysis} does not") from error
+
+
+def protection(kind: str) -> Protection:
+    """Return the protection of that name; ProtocolError where there is none."""
+    if kind not in _PROTECTIONS:
+        raise ProtocolError(f"there is no protection {kind!r}; there are {sorted(_PROTECTIONS)}")
+    module, name = _PROTECTIONS[kind].split(":")
+    return cast("Protection", getattr(import_module(module), name)())
+
+
+@cache
+def sources() -> str:
+    """Return the SHA-256 over the code that computes sums and what follows from them."""
+    root, joint = files("equipoise"), hashlib.sha256()
+    paths = [root / name for name in _CONTRACTS]
+    for folder in _SCIENCE:
+        if (root / folder).is_dir():
+            inside = (root / folder).iterdir()
+            paths += sorted((p for p in inside if p.name.endswith(".py")), key=lambda p: p.name)
+    for path in paths:
+        joint.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return joint.hexdigest()

@@ -1,0 +1,176 @@
+"""PLINK 1 binary genotypes: a `.bed` with its `.bim` (variants) and `.fam` (people).
+
+Layout after chrchang/plink-ng (https://www.cog-genomics.org/plink/1.9/formats): three bytes,
+of which the third says variant-major, then each variant's block (`packed/decode.py`).
+A1, the fifth column of the `.bim`, is the effect allele.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from equipoise.genotypes.text import contents, lines, refuse, tabbed, whole
+from equipoise.genotypes.variants import HEADER, Variants, normal, repeated
+from equipoise.packed.decode import Block, check, width
+
+MAGIC: Final = b"\x6c\x1b\x01"
+
+_BIM: Final = ("chromosome", "id", "centimorgan", "base_pair_location", "a1", "a2")
+_FAM: Final = ("family", "iid", "father", "mother", "sex", "phenotype")
+_SEX: Final = {"1": 1, "2": 2, "0": 0, "-9": 0}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlinkFile:
+    """The genotypes of one site, mapped and not read; a BlockSource in the order of the file.
+
+    sample_ids  the IID of each person, second column of the `.fam`
+    sex         (samples,) 1 male, 2 female, 0 unknown
+    variants    as in the `.bim`, in any order
+    """
+
+    sample_ids: tuple[str, ...] = field(repr=False)
+    sex: NDArray[np.int8] = field(repr=False)
+    variants: Variants
+    _bed: Block = field(repr=False)
+
+    @property
+    def n_samples(self) -> int:
+        """Number of people in the file."""
+        return len(self.sample_ids)
+
+    @property
+    def n_variants(self) -> int:
+        """Number of variants in the file."""
+        return self.variants.n_variants
+
+    def packed(self, start: int, stop: int) -> Block:
+        """Return variants start to stop, (stop - start, ceil(n_samples / 4)), read-only."""
+        return self._bed[start:stop]
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Return the files named by their prefix or by the `.bed`.
+
+        Raises InputError where one of the three is missing, empty or malformed, or where
+        the `.bed` is not as long as the other two say.
+        """
+        prefix = _prefix(path)
+        for suffix, what in ((".bed", "genotypes"), (".bim", "variants"), (".fam", "people")):
+            if not _beside(prefix, suffix).is_file():
+                expected = f"the {what}, as one of .bed, .bim and .fam"
+                remedy = "add the file, or correct `genotypes` in the study file"
+                raise whole(_beside(prefix, suffix), "no such file", expected, remedy)
+        variants = _bim(_beside(prefix, ".bim"))
+        ids, sex = _fam(_beside(prefix, ".fam"))
+        return cls(ids, sex, variants, _mapped(_beside(prefix, ".bed"), variants, len(ids)))
+
+
+def write(
+    prefix: Path,
+    block: Block,
+    variants: Variants,
+    sample_ids: tuple[str, ...],
+    sex: NDArray[np.int8] | None = None,
+) -> None:
+    """Write `.bed`, `.bim` and `.fam`; `block` holds all variants, as from `encode`.
+
+    >>> import tempfile
+    >>> from equipoise.packed.decode import encode
+    >>> listed = Variants.of(pl.DataFrame([["22"], [100], ["A"], ["G"]], schema=list(HEADER)))
+    >>> prefix = Path(tempfile.mkdtemp()) / "site"
+    >>> write(prefix, encode(np.array([[0.0, 1, 2]])), listed, ("P1", "P2", "P3"))
+    >>> PlinkFile.open(prefix).packed(0, 1)
+    array([[11]], dtype=uint8)
+    """
+    check(block, len(sample_ids))
+    if len(block) != variants.n_variants:
+        raise ValueError(f"{len(block)} variants in the block, {variants.n_variants} in the list")
+    chromosome, position, a1, a2 = HEADER
+    bim = variants.frame().select(
+        chromosome, pl.lit(".").alias("id"), pl.lit("0").alias("cm"), position, a1, a2
+    )
+    text = bim.write_csv(include_header=False, separator="\t", quote_style="never")
+    codes = np.zeros(len(sample_ids), np.int8) if sex is None else sex
+    people = zip(sample_ids, codes.tolist(), strict=True)
+    rows = "".join(f"0\t{iid}\t0\t0\t{code}\t-9\n" for iid, code in people)
+    _beside(prefix, ".bim").write_bytes(text.encode())
+    _beside(prefix, ".fam").write_bytes(rows.encode())
+    with _beside(prefix, ".bed").open("wb") as file:
+        file.write(MAGIC)
+        file.write(np.ascontiguousarray(block).data)
+
+
+def _prefix(path: Path) -> Path:
+    return path.with_suffix("") if path.suffix in {".bed", ".bim", ".fam"} else path
+
+
+def _beside(prefix: Path, suffix: str) -> Path:
+    return prefix.with_name(prefix.name + suffix)
+
+
+def _mapped(path: Path, variants: Variants, n_samples: int) -> Block:
+    with path.open("rb") as file:
+        magic = file.read(3)
+    if not magic:
+        raise whole(path, "an empty file", "the genotypes", "write or copy it again")
+    if magic == MAGIC[:2] + b"\x00":
+        found, expected = "a sample-major file (byte 3 is 0)", "a variant-major one (byte 3 is 1)"
+        raise whole(path, found, expected, "write it again with plink --make-bed")
+    if magic != MAGIC:
+        found = f"a file that begins with {magic.hex(' ')} (bytes 1 to 3)"
+        raise whole(path, found, MAGIC.hex(" "), "give a .bed that plink --make-bed wrote")
+    rows, columns = variants.n_variants, width(n_samples)
+    size, expected = path.stat().st_size, 3 + rows * columns
+    if size != expected:
+        found = f"{size} bytes, " + ("cut short" if size < expected else "too long")
+        said = f"{expected} for the {rows} variants of the .bim and {n_samples} people of the .fam"
+        raise whole(path, found, said, "take the three files from one run of plink, copied whole")
+    return np.asarray(np.memmap(path, np.uint8, "r", offset=3, shape=(rows, columns)))
+
+
+def _bim(path: Path) -> Variants:
+    table = lines(str(path), tabbed(contents(path, "variants")), _BIM)
+    names = ("chromosome", "base_pair_location", "a1", "a2")
+    frame = normal(table.frame.select(names).rename({"a1": HEADER[2], "a2": HEADER[3]}))
+    position = table.frame["base_pair_location"]
+    a1, a2 = frame[HEADER[2]], frame[HEADER[3]]
+    faults = (
+        table.fault(
+            ~position.str.contains("^[0-9]{1,18}$"),
+            "a position that is no whole number",
+            "a 1-based position, or 0 for an unknown one",
+            "correct column 4",
+        ),
+        table.fault(
+            (a1 == a2) & ~a1.is_in(("0", ".")),
+            "twice the same allele",
+            "two alleles that differ",
+            "correct column 5 or 6",
+        ),
+    )
+    refuse(table.file, (*table.faults, *faults, repeated(table, frame)))
+    return Variants.of(frame)
+
+
+def _fam(path: Path) -> tuple[tuple[str, ...], NDArray[np.int8]]:
+    table = lines(str(path), tabbed(contents(path, "people")), _FAM)
+    iids, sex = table.frame["iid"], table.frame["sex"]
+    faults = (
+        table.fault(
+            ~iids.is_first_distinct(),
+            "an IID that an earlier line has",
+            "each IID once",
+            "rename or remove one of the two",
+        ),
+        table.fault(
+            ~sex.is_in(tuple(_SEX)), "a sex of another form", "1, 2 or 0", "correct column 5"
+        ),
+    )
+    refuse(table.file, (*table.faults, *faults))
+    codes = np.array([_SEX[code] for code in sex.to_list()], np.int8)
+    return tuple(iids.to_list()), codes

@@ -1,0 +1,198 @@
+"""A list of variants: the study's public one, or that of a site's own file."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self, TypeAlias, cast
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from equipoise.genotypes.text import Fault, Lines, contents, lines, refuse, whole
+
+Text: TypeAlias = np.ndarray[tuple[int], np.dtypes.StringDType]
+"""Strings of any length: one long insertion does not widen every allele of the list."""
+
+HEADER: Final = ("chromosome", "base_pair_location", "effect_allele", "other_allele")
+
+_ALLELE: Final = "^[ACGTN]+$"
+_POSITION: Final = "^[1-9][0-9]{0,17}$"
+_CHROMOSOME: Final = "^[A-Za-z0-9_.-]+$"
+_CHUNK: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variants:
+    """Variants in the order of their file, each array of shape (variants,).
+
+    chromosome  without `chr`
+    position    1-based, in the genome build that the study names
+    The dosage of a genotype counts `effect_allele`.
+    """
+
+    chromosome: Text = field(repr=False)
+    position: NDArray[np.int64] = field(repr=False)
+    effect_allele: Text = field(repr=False)
+    other_allele: Text = field(repr=False)
+
+    @property
+    def n_variants(self) -> int:
+        """Number of variants."""
+        return len(self.position)
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame) -> Self:
+        """Return the variants of a frame with the columns of `HEADER`, already checked."""
+        chromosome, position, effect, other = (frame[name] for name in HEADER)
+        return cls(_text(chromosome), position.to_numpy(), _text(effect), _text(other))
+
+    def frame(self) -> pl.DataFrame:
+        """Return the columns of `HEADER`."""
+        arrays = (self.chromosome, self.position, self.effect_allele, self.other_allele)
+        return pl.DataFrame(
+            {
+                name: pl.Series(array.astype(object) if name != HEADER[1] else array)
+                for name, array in zip(HEADER, arrays, strict=True)
+            },
+            schema=dict.fromkeys(HEADER, pl.String) | {HEADER[1]: pl.Int64},
+        )
+
+    def digest(self) -> bytes:
+        """Return SHA-256 of the list, whatever the file's line ends, zip or `chr` prefix."""
+        frame = self.frame()
+        digest = hashlib.sha256(b"equipoise variants 1\n")
+        for start in range(0, self.n_variants, _CHUNK):
+            part = frame.slice(start, _CHUNK)
+            text = part.write_csv(include_header=False, separator="\t", quote_style="never")
+            digest.update(text.encode())
+        return digest.digest()
+
+
+def read(path: Path) -> Variants:
+    r"""Return the study's list: tab-separated with the header `HEADER`, plain or gzip.
+
+    Sorted by position within each chromosome, each variant once, whichever of its
+    alleles is the effect allele. Raises InputError with all problems (the first 20).
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "variants.tsv"
+    >>> rows = ["\t".join(HEADER), "chr22\t100\tA\tG", "22\t200\tC\tCT"]
+    >>> _ = path.write_text("\n".join(rows))
+    >>> variants = read(path)
+    >>> variants, variants.n_variants, variants.position
+    (Variants(), 2, array([100, 200]))
+    >>> str(variants.chromosome[0]), str(variants.other_allele[1])
+    ('22', 'CT')
+    """
+    first, _, body = contents(path, "list of variants").partition(b"\n")
+    expected = "a list of variants with the header " + " ".join(HEADER) + ", parted by tabs"
+    if tuple(first.decode().split("\t")) != HEADER:
+        raise whole(path, "a first line of another form", expected, "write this header")
+    if not body:
+        raise whole(path, "no variant", expected, "add a line for each variant")
+    table = lines(str(path), body, HEADER, first=2)
+    frame = normal(table.frame)
+    faults = (*_form(table), *_order(table, frame))
+    refuse(table.file, (*table.faults, *faults, repeated(table, frame)))
+    return Variants.of(frame)
+
+
+def write(path: Path, variants: Variants) -> None:
+    """Write the study's list, to be read by `read`."""
+    text = variants.frame().write_csv(separator="\t", quote_style="never")
+    path.write_bytes(text.encode())
+
+
+def normal(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return text columns of `HEADER` as they are kept; a position of another form is null."""
+    chromosome = pl.col("chromosome").str.replace("^(?i)chr", "")
+    position = pl.col("base_pair_location").cast(pl.Int64, strict=False)
+    return frame.select(chromosome, position, "effect_allele", "other_allele")
+
+
+def repeated(table: Lines, frame: pl.DataFrame) -> Fault:
+    """Return the second and later lines of a variant, whichever allele each counts.
+
+    Those at position 0, which PLINK writes for an unknown place, are not compared.
+    """
+    effect, other = pl.col("effect_allele"), pl.col("other_allele")
+    position = pl.col("base_pair_location")
+    # Few variants share a position: only those are compared in full.
+    shared = frame.with_row_index("row").filter((position > 0) & position.is_duplicated())
+    repeats = shared.filter(
+        ~pl.struct(
+            "chromosome",
+            "base_pair_location",
+            pl.min_horizontal(effect, other).alias("lower"),
+            pl.max_horizontal(effect, other).alias("upper"),
+        ).is_first_distinct()
+    )
+    again = np.zeros(len(frame), np.bool_)
+    again[repeats["row"].to_numpy()] = True
+    return table.fault(
+        pl.Series(again),
+        "a variant that an earlier line has",
+        "each variant once",
+        "remove one of the two",
+    )
+
+
+def _form(table: Lines) -> tuple[Fault, ...]:
+    chromosome, position, effect, other = (table.frame[name] for name in HEADER)
+    alleles = effect.str.contains(_ALLELE) & other.str.contains(_ALLELE)
+    return (
+        table.fault(
+            ~chromosome.str.contains(_CHROMOSOME),
+            "a chromosome of another form",
+            "a name such as 22 or X",
+            "correct the cell",
+        ),
+        table.fault(
+            ~position.str.contains(_POSITION),
+            "a position that is no whole number from 1",
+            "a 1-based position",
+            "correct the cell, without commas, decimals or exponents",
+        ),
+        table.fault(
+            ~alleles,
+            "an allele with other letters than A, C, G, T and N",
+            "bases in capital letters",
+            "spell the alleles out, or remove the variant",
+        ),
+        table.fault(
+            alleles & (effect == other),
+            "twice the same allele",
+            "two alleles that differ",
+            "correct one of the two",
+        ),
+    )
+
+
+def _order(table: Lines, frame: pl.DataFrame) -> tuple[Fault, ...]:
+    """Return where a position goes back, and where a chromosome comes back."""
+    position = pl.col("base_pair_location")
+    chromosome = pl.col("chromosome")
+    before = position.forward_fill().shift(1).over("chromosome")
+    begins = chromosome.ne_missing(chromosome.shift(1))
+    found = frame.select(
+        back=(position < before).fill_null(value=False),
+        again=begins & ~chromosome.is_first_distinct(),
+    )
+    remedy = "sort the list by chromosome and position"
+    return (
+        table.fault(
+            found["back"], "a position before that of an earlier line", "rising positions", remedy
+        ),
+        table.fault(
+            found["again"],
+            "a chromosome that began further up",
+            "the variants of a chromosome together",
+            remedy,
+        ),
+    )
+
+
+def _text(series: pl.Series) -> Text:
+    # numpy's stubs give no type to a conversion to StringDType.
+    return cast("Text", series.to_numpy().astype(np.dtypes.StringDType()))

@@ -1,0 +1,112 @@
+"""The contract of a protection: how sites' integers become a total, and nothing else.
+
+A protection is two step machines, one at each site and one at the centre. Both are
+driven alike: the centre's machine takes the answers of all sites and gives the next
+requests; a site's machine takes a request and gives its answer. A site's machine ends
+only when it has accepted the total.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from equipoise.step import Done, Next
+from equipoise.sums import Integers, Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A short head and a stream of blocks, each of them bytes."""
+
+    head: bytes = b""
+    blocks: Iterable[bytes] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Which round of what this is; every key of a protection is bound to all of it.
+
+    `analysis` is the digest of the analysis and its parameters, `members` that of the
+    list of sites with their keys which every site has signed.
+    """
+
+    study: str
+    plan: bytes
+    step: str
+    round: int
+    attempt: int
+    analysis: bytes
+    sites: tuple[str, ...]
+    members: bytes
+
+    def to_bytes(self) -> bytes:
+        """Return an encoding that differs where any part differs."""
+        parts = [self.study.encode(), self.plan, self.step.encode(), str(self.round).encode()]
+        parts += [str(self.attempt).encode(), self.analysis, self.members]
+        parts += [site.encode() for site in self.sites]
+        framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        return b"equipoise-round-1" + framed
+
+    def digest(self) -> bytes:
+        """Return the SHA-256 of the encoding."""
+        return hashlib.sha256(self.to_bytes()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """What a site's machine may do in its site's name.
+
+    sign      signs with the site's long-term key
+    verify    raises ProtocolError unless a signature is that site's
+    channel   the key that this site shares with another for the length of the run
+    """
+
+    name: str
+    sign: Callable[[bytes], bytes]
+    verify: Callable[[str, bytes, bytes], None]
+    channel: Callable[[str], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The total that a site goes on from, and its last answer."""
+
+    total: tuple[Integers, ...]
+    answer: Message
+
+
+class SiteMachine(Protocol):
+    """One attempt at one round, at one site."""
+
+    def step(self, request: Message) -> Next[Message] | Done[Accepted]:
+        """Return the answer, or the accepted total with the last answer."""
+        ...
+
+
+class CentreMachine(Protocol):
+    """One attempt at one round, at the centre."""
+
+    def step(
+        self, answers: Mapping[str, Message]
+    ) -> Next[Mapping[str, Message]] | Done[tuple[Integers, ...]]:
+        """Return the next request to each site, or the total that all have accepted."""
+        ...
+
+
+class Protection(Protocol):
+    """A kind of protection; its machines are made for one attempt at one round."""
+
+    def check(self, n_sites: int) -> None:
+        """Raise DisclosureError where so few sites cannot be protected."""
+        ...
+
+    def site(
+        self, context: Context, party: Party, schema: Schema, values: Iterable[Integers]
+    ) -> SiteMachine:
+        """Return the machine of one site; `values` is taken once, block by block."""
+        ...
+
+    def centre(self, context: Context, schema: Schema) -> CentreMachine:
+        """Return the machine of the centre."""
+        ...

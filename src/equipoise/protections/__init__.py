@@ -1,0 +1,1 @@
+"""Interchangeable protections, one file each."""

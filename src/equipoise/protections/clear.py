@@ -1,0 +1,90 @@
+"""Plain sums: for one site, and for tests. The centre sees what each site sends."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from equipoise.errors import ProtocolError
+from equipoise.protection import Accepted, Context, Message, Party
+from equipoise.step import Done, Next
+from equipoise.sums import Integers, Schema, add, check_total, from_bytes, to_bytes
+
+
+def read_blocks(schema: Schema, message: Message) -> Iterable[Integers]:
+    """Yield the blocks of a message; ProtocolError where their number is another."""
+    for block, data in zip(schema.blocks, message.blocks, strict=True):
+        yield from_bytes(block, data)
+
+
+def read_total(schema: Schema, message: Message) -> tuple[Integers, ...]:
+    """Return the total that a message carries, once it is within its limits."""
+    total = tuple(read_blocks(schema, message))
+    check_total(schema, total)
+    return total
+
+
+def total_message(schema: Schema, total: Iterable[Integers]) -> Message:
+    """Return the message that carries a total."""
+    pairs = zip(schema.blocks, total, strict=True)
+    return Message(b"", [to_bytes(block, values) for block, values in pairs])
+
+
+@dataclass(slots=True)
+class ClearSite:
+    """Sends its sums, then accepts the total."""
+
+    schema: Schema
+    values: Iterable[Integers]
+    sent: bool = False
+
+    def step(self, request: Message) -> Next[Message] | Done[Accepted]:
+        """Return the sums; at the second call, the total that came."""
+        if self.sent:
+            return Done(Accepted(read_total(self.schema, request), Message()))
+        self.sent = True
+        pairs = zip(self.schema.blocks, self.values, strict=True)
+        return Next(Message(b"", (to_bytes(block, values) for block, values in pairs)))
+
+
+@dataclass(slots=True)
+class ClearCentre:
+    """Adds up what comes."""
+
+    schema: Schema
+    sites: tuple[str, ...]
+    asked: bool = False
+    total: tuple[Integers, ...] | None = None
+
+    def step(
+        self, answers: Mapping[str, Message]
+    ) -> Next[Mapping[str, Message]] | Done[tuple[Integers, ...]]:
+        """Ask, add, publish."""
+        if self.total is not None:
+            return Done(self.total)
+        if not self.asked:
+            self.asked = True
+            return Next(dict.fromkeys(self.sites, Message()))
+        if set(answers) != set(self.sites):
+            raise ProtocolError("a total needs the answer of every site")
+        parts = [read_blocks(self.schema, answers[site]) for site in self.sites]
+        self.total = tuple(add(self.schema, parts))
+        check_total(self.schema, self.total)
+        return Next(dict.fromkeys(self.sites, total_message(self.schema, self.total)))
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """No hiding at all."""
+
+    def check(self, n_sites: int) -> None:
+        """Any number of sites will do."""
+
+    def site(
+        self, context: Context, party: Party, schema: Schema, values: Iterable[Integers]
+    ) -> ClearSite:
+        """Return the machine of one site."""
+        del context, party
+        return ClearSite(schema, values)
+
+    def centre(self, context: Context, schema: Schema) -> ClearCentre:
+        """Return the machine of the centre."""
+        return ClearCentre(schema, context.sites)

@@ -1,0 +1,1 @@
+"""Pure numerical routines that analyses and models share."""

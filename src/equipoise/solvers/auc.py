@@ -1,0 +1,66 @@
+"""The area under the ROC curve: from rows, from a histogram, and its interval."""
+
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.solvers.distributions import normal_quantile, ranks, root
+
+
+def auc_from_rows(score: NDArray[np.float64], case: NDArray[np.bool_]) -> float:
+    """Return the chance that a case scores above a control, ties counted half.
+
+    The Mann-Whitney statistic over n cases times n controls. ValueError without a case
+    or without a control.
+
+    >>> auc_from_rows(np.array([1.0, 2.0, 2.0, 3.0]), np.array([False, False, True, True]))
+    0.875
+    """
+    n, m = int(case.sum()), int((~case).sum())
+    if not n or not m:
+        raise ValueError("an AUC needs a case and a control")
+    return float((ranks(score)[case].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def auc_from_histogram(
+    cases: NDArray[np.int64], controls: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Return the AUC of binned scores, and how far that of the scores may lie from it.
+
+    Within a bin the order is unknown: a pair counts half, so the bound is
+    half of Σ P(bin | case) P(bin | control).
+
+    >>> auc_from_histogram(np.array([0, 1]), np.array([1, 1]))
+    (0.75, 0.25)
+    """
+    p, q = cases / cases.sum(), controls / controls.sum()
+    below = np.concatenate([[0.0], np.cumsum(q)[:-1]])
+    tied = float(p @ q)
+    return float(p @ below) + tied / 2, tied / 2
+
+
+def auc_interval(auc: float, n: int, m: int, level: float = 0.95) -> tuple[float, float]:
+    """Return an interval for the AUC of n cases and m controls.
+
+    Newcombe 2006, Statistics in Medicine 25:559, doi:10.1002/sim.2324, method 5: the
+    θ for which |auc - θ| = z sqrt(V(θ)), with the exponential model's variance
+
+        V(θ) = θ (1 - θ) (1 + N ((1 - θ) / (2 - θ) + θ / (1 + θ))) / (n m)
+
+    and N = (n + m) / 2 - 1. Unlike DeLong's it has a width at an AUC of 1.
+
+    >>> low, high = auc_interval(1.0, 10, 70)
+    >>> low < 0.97 and high == 1.0
+    True
+    """
+    z = normal_quantile(0.5 - level / 2)
+    size = (n + m) / 2 - 1
+
+    def apart(theta: float) -> float:
+        spread = 1 + size * ((1 - theta) / (2 - theta) + theta / (1 + theta))
+        return abs(auc - theta) - z * sqrt(theta * (1 - theta) * spread / (n * m))
+
+    low = 0.0 if auc <= 0 else root(apart, 0.0, auc)
+    high = 1.0 if auc >= 1 else root(apart, auc, 1.0)
+    return low, high

@@ -1,0 +1,1 @@
+"""From one study file to a plan and a run."""

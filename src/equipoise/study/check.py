@@ -1,0 +1,75 @@
+"""What a study would let out, known before it runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from equipoise.errors import DisclosureError
+from equipoise.federation import budget, registry
+from equipoise.federation.budget import Disclosure
+from equipoise.federation.roster import Register, Roster, make_roster, published_counts
+from equipoise.plan import Member
+from equipoise.study.compile import ROSTER_K, K, compile_plan
+from equipoise.study.records import Study
+from equipoise.study.run import Inputs, read_inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A study without problems: who takes part and what would leave.
+
+    rosters  for each site how its roster stands to the earlier ones in its register
+    """
+
+    study: Study
+    people: Mapping[str, Mapping[str, object]]
+    notes: tuple[str, ...]
+    disclosure: Disclosure
+    rosters: Mapping[str, str]
+
+
+def check(path: Path, homes: Path | None = None) -> Checked:
+    """Return what the study of a study file would let out; nothing leaves for that.
+
+    Raises InputError with every problem of every file, and DisclosureError where the
+    plan, or a site's roster, would be refused.
+    """
+    inputs = read_inputs(path)
+    rosters = {
+        name: make_roster(loaded.dataset.ids, loaded.dataset.reasons)
+        for name, loaded in sorted(inputs.loaded.items())
+    }
+    for name, roster in rosters.items():
+        if roster.n < ROSTER_K:
+            raise DisclosureError(
+                f"site {name} refuses: fewer than {ROSTER_K} people are admitted there"
+            )
+    members = tuple(Member(name, "", "", roster.n) for name, roster in rosters.items())
+    plan = compile_plan(inputs.study, inputs.variants, members)
+    registry.protection(plan.protection).check(len(members))
+    found = budget.disclosure(plan, registry.build)
+    budget.check(plan, found)
+    return Checked(
+        inputs.study,
+        {name: published_counts(roster, K) for name, roster in rosters.items()},
+        _notes(inputs),
+        found,
+        {name: _stands(homes, name, roster) for name, roster in rosters.items()},
+    )
+
+
+def _notes(inputs: Inputs) -> tuple[str, ...]:
+    return tuple(sorted({note for loaded in inputs.loaded.values() for note in loaded.notes}))
+
+
+def _stands(homes: Path | None, name: str, roster: Roster) -> str:
+    """Say how a roster stands to earlier ones; DisclosureError where it is too near."""
+    if homes is None or not (homes / name).exists():
+        return "no earlier roster"
+    earlier = Register(homes / name, ROSTER_K).compare(roster)
+    if not earlier:
+        return "no earlier roster"
+    least = min(earlier)
+    return f"{len(earlier)} earlier, " + (
+        "equal to one of them" if least == 0 else f"the nearest {ROSTER_K} or more people apart"
+    )

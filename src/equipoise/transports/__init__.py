@@ -1,0 +1,1 @@
+"""Interchangeable transports, one file each."""
