@@ -23,7 +23,7 @@ import argparse
 import csv
 import gzip
 import hmac
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,36 +124,34 @@ def read_people(source: Path, populations: Path) -> tuple[Person, ...]:
     )
 
 
-def read_calls(vcf: Path) -> tuple[list[str], pl.DataFrame, NDArray[np.float64]]:
+def read_calls(vcf: Path) -> tuple[list[str], pl.DataFrame, NDArray[np.float32]]:
     """Return the IIDs, the variants, and the dosages of ALT, NaN where a call is missing."""
     listed: list[tuple[str, int, str, str]] = []
-    rows: list[NDArray[np.float64]] = []
+    calls: list[bytes] = []
     iids: list[str] = []
-    for line in _lines(vcf):
+    with gzip.open(vcf) as file:
+        lines = file.read().splitlines()
+    for line in lines:
         if line.startswith(b"#CHROM"):
             iids = line.decode().split()[9:]
         elif not line.startswith(b"#"):
-            chromosome, position, _, ref, alt, *_, form, calls = line.split(b"\t", 9)
-            if form != b"GT" or b"," in alt:
+            chromosome, position, _, ref, alt, *_, form, called = line.split(b"\t", 9)
+            if form != b"GT" or b"," in alt or len(called) != 4 * len(iids) - 1:
                 raise SystemExit(f"{vcf}: a line that is not GT of two alleles")
             name = chromosome.decode().removeprefix("chr")
             listed.append((name, int(position), alt.decode(), ref.decode()))
-            rows.append(_dosages(calls, len(iids)))
+            calls.append(called)
     frame = pl.DataFrame(listed, schema=list(variants.HEADER), orient="row")
-    return iids, frame, np.stack(rows)
+    return iids, frame, dosages(calls, len(iids))
 
 
-def _lines(vcf: Path) -> Iterator[bytes]:
-    with gzip.open(vcf) as file:
-        for line in file:
-            yield line.rstrip(b"\r\n")
-
-
-def _dosages(calls: bytes, n: int) -> NDArray[np.float64]:
+def dosages(calls: list[bytes], n: int) -> NDArray[np.float32]:
     """Return the copies of ALT in calls such as 0|1, three bytes each with a tab between."""
-    cells = np.frombuffer(calls + b"\t", np.uint8).reshape(n, 4)
-    alleles = np.where(cells[:, ::2] == ord("."), np.nan, cells[:, ::2] - float(ord("0")))
-    return alleles.sum(axis=1)
+    text = np.frombuffer(b"\t".join([*calls, b""]), np.uint8).reshape(len(calls), n, 4)
+    one, two = text[:, :, 0], text[:, :, 2]
+    copies = (one == ord("1")).astype(np.float32) + (two == ord("1"))
+    copies[(one == ord(".")) | (two == ord("."))] = np.nan
+    return copies
 
 
 def write_study(into: Path, source: Path, populations: Path, seed: int) -> None:
@@ -178,7 +176,7 @@ def write_study(into: Path, source: Path, populations: Path, seed: int) -> None:
 
 
 def write_site(
-    folder: Path, people: list[Person], listed: variants.Variants, calls: NDArray[np.float64]
+    folder: Path, people: list[Person], listed: variants.Variants, calls: NDArray[np.float32]
 ) -> None:
     """Write one site's genotypes and phenotypes."""
     folder.mkdir(parents=True, exist_ok=True)

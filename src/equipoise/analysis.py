@@ -20,7 +20,7 @@ from equipoise.sums import Schema, Sums
 
 S = TypeVar("S")
 R = TypeVar("R")
-Rntra = TypeVar("Rntra", contravariant=True)
+R_contra = TypeVar("R_contra", contravariant=True)
 
 
 class Analysis(Protocol[S, R]):
@@ -64,7 +64,7 @@ class Figure:
 
 
 @runtime_checkable
-class SiteFigures(Protocol[Rntra]):
+class SiteFigures(Protocol[R_contra]):
     """What an analysis has besides the five methods when sites publish figures of their own.
 
     Each such figure is a release by that site: listed in the plan, coarse by `coarse`.
@@ -72,6 +72,6 @@ class SiteFigures(Protocol[Rntra]):
 
     coarse: float
 
-    def figures(self, cohort: Cohort, result: Rntra, /) -> Mapping[str, Figure]:
+    def figures(self, cohort: Cohort, result: R_contra, /) -> Mapping[str, Figure]:
         """Return the figures, computed on the site's own rows."""
         ...

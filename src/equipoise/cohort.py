@@ -25,9 +25,15 @@ class BlockSource(Protocol):
     """Genotypes in 2-bit blocks: variants by samples, in the order of the study's list."""
 
     @property
-    def n_samples(self) -> int: ...
+    def n_samples(self) -> int:
+        """Number of people in the file, admitted or not."""
+        ...
+
     @property
-    def n_variants(self) -> int: ...
+    def n_variants(self) -> int:
+        """Number of variants."""
+        ...
+
     def packed(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Return variants start to stop, shape (stop - start, ceil(n_samples / 4))."""
         ...

@@ -22,7 +22,7 @@ class Ref:
     step: str
 
 
-Literal: TypeAlias = str | int | float | bool | None | tuple[str, ...] | tuple[float, ...]
+Literal: TypeAlias = str | int | float | bool | tuple[str, ...] | tuple[float, ...]
 Parameter: TypeAlias = Literal | Ref
 
 

@@ -68,7 +68,9 @@ class Field:
     def __post_init__(self) -> None:
         """Refuse a range that does not fit: limit / quantum is at most 2**40."""
         if not 0 < self.quantum <= self.limit or self.limit / self.quantum > _STEPS:
-            raise ValueError(f"limit {self.limit} and quantum {self.quantum} do not fit 2**40 steps")
+            raise ValueError(
+                f"limit {self.limit} and quantum {self.quantum} do not fit 2**40 steps"
+            )
         if self.directions and self.block is None:
             raise ValueError("a field that tells about G'G names its block of variants")
 

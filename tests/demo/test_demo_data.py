@@ -4,6 +4,7 @@ import importlib.util
 import io
 import zipfile
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -32,6 +33,7 @@ def script() -> ModuleType:
     return module
 
 
+@cache
 def opened(site: str) -> PlinkFile:
     return PlinkFile.open(demo.folder() / "sites" / site / "genotypes.bed")
 
@@ -77,9 +79,11 @@ def test_every_site_has_every_variant_of_the_list_and_every_call() -> None:
 
 def test_the_strongest_variant_lies_beside_the_gene_and_nothing_else_is_strong() -> None:
     listed = variants.read(demo.folder() / "variants.tsv")
-    blocks = [decode(f.packed(0, f.n_variants), f.n_samples) for f in map(opened, SITES)]
+    blocks = [
+        decode(f.packed(0, f.n_variants), f.n_samples, np.float32) for f in map(opened, SITES)
+    ]
     dosage = np.concatenate(blocks, axis=1)
-    null = np.array([row[2] == "yes" for site in SITES for row in phenotypes(site)], np.float64)
+    null = np.array([row[2] == "yes" for site in SITES for row in phenotypes(site)], np.float32)
     dosage -= dosage.mean(axis=1, keepdims=True)
     null -= null.mean()
     r = dosage @ null / np.sqrt((dosage**2).sum(axis=1) * (null @ null))

@@ -27,6 +27,7 @@ from equipoise.analyses.frequency import Frequencies
 from equipoise.analyses.linear import LEAST_VARIANCE, Association, inverses, training_totals
 from equipoise.cohort import Cohort, Columns
 from equipoise.record import exact, grid
+from equipoise.solvers.ridge import ridge
 from equipoise.step import Done, Next
 from equipoise.sums import GENOTYPE, Block, Field, Read, Schema, Sums, quantum_for, real
 
@@ -138,7 +139,8 @@ class Clumping:
     def _strength(self) -> NDArray[np.float64]:
         """Return |t| of each variant in each training set, 0 where not estimable."""
         rows = [self.association.t(row) for row in range(self.folds + 1)]
-        return np.abs(np.nan_to_num(np.stack(rows)))
+        t = np.stack(rows)
+        return np.where(np.isnan(t), 0.0, np.abs(t))
 
     def _ranked(self, t: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return variants beyond the threshold by falling |t|; the best where there is none."""
@@ -177,10 +179,10 @@ class Clumping:
     def _ridge(
         self, row: int, chosen: NDArray[np.int64], gram: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        scale = np.sqrt(np.diag(gram))
+        scale = np.asarray(np.sqrt(np.diag(gram)), np.float64)
         r = self.association.score[row, chosen] / scale
         correlations = gram / np.outer(scale, scale)
-        return np.linalg.solve(correlations + self.ridge * np.eye(len(chosen)), r) / scale
+        return ridge(correlations, r, self.ridge) / scale
 
     def _dosage(self, cohort: Cohort, variants: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return dosages, (variants, samples), missing ones as the global 2p."""
@@ -223,8 +225,6 @@ def _by_window(
 ) -> list[list[int]]:
     """Return the ranked variants of each window, in their order."""
     lists: list[list[int]] = [[] for _ in range(n_windows)]
-    for variant, window in zip(
-        order.tolist(), (np.searchsorted(starts, order, "right") - 1).tolist(), strict=True
-    ):
-        lists[window].append(variant)
+    for variant in order:
+        lists[int(np.searchsorted(starts, variant, "right")) - 1].append(int(variant))
     return lists

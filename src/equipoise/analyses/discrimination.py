@@ -6,6 +6,7 @@ controls, with its bound; each site publishes its own, coarse, from its rows.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import ClassVar
 
 import numpy as np
@@ -105,7 +106,8 @@ class Discrimination:
             return {"auc": Figure(None, None, None, n, None, reason)}
         auc = auc_from_rows(cohort.column(self.score), case)
         low, high = auc_interval(auc, events, n - events)
-        shown = [round(round(v / self.coarse) * self.coarse, 2) for v in (auc, low, high)]
+        steps = (round(auc / self.coarse), floor(low / self.coarse), ceil(high / self.coarse))
+        shown = [round(step * self.coarse, 2) for step in steps]
         return {"auc": Figure(shown[0], shown[1], shown[2], n, events)}
 
     def _range(self) -> tuple[float, float]:

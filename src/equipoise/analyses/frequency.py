@@ -42,9 +42,7 @@ class Frequencies:
         called = np.where(self.called > 0, self.called, 1)
         return np.where(self.called > 0, self.alleles / (2.0 * called), np.nan)
 
-    def impute(
-        self, dosage: NDArray[np.float64], start: int, stop: int
-    ) -> NDArray[np.float64]:
+    def impute(self, dosage: NDArray[np.float64], start: int, stop: int) -> NDArray[np.float64]:
         """Return dosages, (variants, samples), missing ones as the global 2p.
 
         Variants that are not used become 0 everywhere. No site imputes with a frequency

@@ -75,6 +75,8 @@ def write(path: Path, table: Statistics) -> None:
     >>> print(path.read_text().replace("\t", " ").splitlines()[1])
     22 100 A G 0.1 0.0333333333 0.1 NA 358 ok
     """
+    if len({len(getattr(table, name)) for name in COLUMNS}) > 1:
+        raise ValueError("columns of different lengths; expected one value a variant in each")
     frame = pl.DataFrame({name: _series(name, getattr(table, name)) for name in COLUMNS})
     if frame.select(pl.col(_REAL).is_infinite().any()).transpose().to_series().any():
         raise ValueError("an infinite value; expected a number, or NaN where not estimable")

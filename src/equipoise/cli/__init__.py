@@ -85,7 +85,9 @@ def demo(
     if copy is not None:
         bundled.copy(copy)
         study = str(copy / "study.toml")
-        _say(as_json, {"study": study}, f"Wrote {study}. Run it: equipoise run {study} --out results")
+        _say(
+            as_json, {"study": study}, f"Wrote {study}. Run it: equipoise run {study} --out results"
+        )
         return
     from equipoise.cli.running import run_and_tell
 
@@ -151,5 +153,3 @@ def _fail(error: EquipoiseError) -> NoReturn:
         count = len(problems)
         print(f"{count} problem{'s' if count > 1 else ''}; nothing was run.", file=sys.stderr)
     sys.exit(error.exit_code)
-
-

@@ -27,30 +27,41 @@ def _text(checked: Checked) -> str:
     found = checked.disclosure
     lines = [f"{checked.study.id}: nothing wrong with its files.", "", "Who takes part:"]
     for site, counts in checked.people.items():
-        lines.append(f"  {site}: {counts['admitted']} admitted of {_shown(counts['recruited'])};"
-                     f" refused {_refused(counts['refused'])}")
+        lines.append(
+            f"  {site}: {counts['admitted']} admitted of {_shown(counts['recruited'])};"
+            f" refused {_refused(counts['refused'])}"
+        )
     lines += sorted({f"  {note}" for note in checked.notes})
     lines += ["", "What leaves the sites, as totals over all of them:"]
     for release in found.releases:
         over = f" by {' and '.join(release.over)}" if release.over else ""
-        lines.append(f"  {release.step}: {release.values} values{over}, in at most"
-                     f" {release.rounds} round{'s' if release.rounds > 1 else ''}")
+        lines.append(
+            f"  {release.step}: {release.values} values{over}, in at most"
+            f" {release.rounds} round{'s' if release.rounds > 1 else ''}"
+        )
     lines += ["", "What each site publishes of itself:"]
     lines += ["  how many people take part, and reasons why not, none from 1 to 4"]
     lines += [f"  its own figures after {name}" for name in found.figures]
     lines += ["", "Sets of people whose totals can be derived:"]
     for cells in found.cells:
-        lines.append(f"  {_cells(cells.over)}: {_number(cells.number)},"
-                     f" the smallest of {_people(cells.smallest)}")
+        lines.append(
+            f"  {_cells(cells.over)}: {_number(cells.number)},"
+            f" the smallest of {_people(cells.smallest)}"
+        )
     lines += ["", "Columns of G'G, the budget of one for 5 people of the smallest such set:"]
     if found.columns:
         worst = max(found.columns, key=lambda columns: columns.used - columns.allowed)
-        lines.append(f"  {len(found.columns)} windows of variants, at most {worst.used} columns"
-                     f" of {worst.allowed} allowed in each")
+        lines.append(
+            f"  {len(found.columns)} windows of variants, at most {worst.used} columns"
+            f" of {worst.allowed} allowed in each"
+        )
     else:
         lines.append("  none")
-    lines += ["", "Rosters: a site's roster equals each earlier one of its own or differs by 10"
-              " people or more."]
+    lines += [
+        "",
+        "Rosters: a site's roster equals each earlier one of its own or differs by 10"
+        " people or more.",
+    ]
     lines += [f"  {site}: {said}" for site, said in checked.rosters.items()]
     return "\n".join(lines)
 

@@ -84,4 +84,6 @@ def _auc(figure: Any) -> str:
     if figure["value"] is None:
         return f"not estimable ({figure['reason']})"
     low, high = figure["low"], figure["high"]
-    return f"{figure['value']:.2f} (95 % interval {low:.2f} to {high:.2f}; {figure['events']} cases)"
+    return (
+        f"{figure['value']:.2f} (95 % interval {low:.2f} to {high:.2f}; {figure['events']} cases)"
+    )

@@ -49,6 +49,7 @@ class Loaded:
 def load(
     files: Files,
     listed: Variants,
+    *,
     trait: str,
     covariates: Sequence[str],
     purpose: Purpose,

@@ -78,9 +78,7 @@ def frames(envelope: Envelope, sign: Callable[[bytes], bytes]) -> Iterator[bytes
     yield from blocks
 
 
-def read(
-    stream: Iterator[bytes], verify: Callable[[str, bytes, bytes], None]
-) -> Envelope:
+def read(stream: Iterator[bytes], verify: Callable[[str, bytes, bytes], None]) -> Envelope:
     """Return the message that a stream of frames holds, its blocks read as they come.
 
     `verify(sender, signature, header)` raises ProtocolError for a signature that is not

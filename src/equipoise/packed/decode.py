@@ -61,7 +61,7 @@ def decode(
     """
     check(block, n_samples)
     table = _OF_BYTE.astype(dtype, copy=False)
-    return table[block].reshape(len(block), -1)[:, :n_samples]
+    return table[block].reshape(len(block), 4 * block.shape[1])[:, :n_samples]
 
 
 def encode(dosage: NDArray[np.floating]) -> Block:

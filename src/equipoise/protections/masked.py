@@ -142,7 +142,9 @@ class MaskedSite:
                 sign = 1 if self.party.name < site else -1
                 streams.append((sign, Keystreams(self.key.exchange(peer), info)))
         for block, values in zip(self.schema.blocks, self.values, strict=True):
-            ring = {name: values[name].astype(np.int64, order="C").view(np.uint64) for name in block}
+            ring = {
+                name: values[name].astype(np.int64, order="C").view(np.uint64) for name in block
+            }
             for sign, stream in streams:
                 stream.apply(ring, sign)
             yield to_bytes(block, {name: ring[name].view(np.int64) for name in block})

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from equipoise.solvers.distributions import normal_quantile, ranks, root
 
+_EDGE = 1e-12
+"""At 0 and 1 themselves V is 0, which is a root that is not meant."""
+
 
 def auc_from_rows(score: NDArray[np.float64], case: NDArray[np.bool_]) -> float:
     """Return the chance that a case scores above a control, ties counted half.
@@ -61,6 +64,6 @@ def auc_interval(auc: float, n: int, m: int, level: float = 0.95) -> tuple[float
         spread = 1 + size * ((1 - theta) / (2 - theta) + theta / (1 + theta))
         return abs(auc - theta) - z * sqrt(theta * (1 - theta) * spread / (n * m))
 
-    low = 0.0 if auc <= 0 else root(apart, 0.0, auc)
-    high = 1.0 if auc >= 1 else root(apart, auc, 1.0)
+    low = 0.0 if auc <= 0 else root(apart, 0.0, min(auc, 1 - _EDGE))
+    high = 1.0 if auc >= 1 else root(apart, max(auc, _EDGE), 1.0)
     return low, high

@@ -102,8 +102,14 @@ def run(
 
 def _load(study: Study, site: SiteFiles, listed: Variants) -> Loaded:
     files = Files(site.genotypes, site.phenotypes, site.consents)
-    columns = study.covariates.columns
-    return load(files, listed, study.trait.name, columns, study.purpose, study.as_of)
+    return load(
+        files,
+        listed,
+        trait=study.trait.name,
+        covariates=study.covariates.columns,
+        purpose=study.purpose,
+        as_of=study.as_of,
+    )
 
 
 def _check_free(out: Path) -> None:
@@ -178,9 +184,7 @@ def _run(
         log.append(Entry("sites", {"sites": sites}))
         transport = LocalTransport(handles)
         try:
-            centre = Centre(
-                identities[CENTRE], peers, transport, log, compiled, publics, progress
-            )
+            centre = Centre(identities[CENTRE], peers, transport, log, compiled, publics, progress)
             done = centre.run(compiled(()).study, variants.digest().hex())
             outcome = _write(inputs, out, done, log, began)
             _close(centre, done, log)

@@ -73,7 +73,9 @@ class LocalTransport:
         for name in sorted(handles):
             self._calls[name] = Queue()
             serve = (self._calls[name], handles[name])
-            self._threads.append(Thread(target=_serve, args=serve, name=f"site-{name}", daemon=True))
+            self._threads.append(
+                Thread(target=_serve, args=serve, name=f"site-{name}", daemon=True)
+            )
             self._threads[-1].start()
 
     @property
