@@ -32,11 +32,13 @@ class Read:
     """A column that a field's sum is made of, and how.
 
     `degree` is the highest power of the column in one person's term; None says that
-    the term is some other function of it (a bin, an indicator).
+    the term is some other function of it (a bin, an indicator). `two_valued` says that
+    the column is 0 or 1: then the sum is over the people who have a 1.
     """
 
     column: str
     degree: int | None = 1
+    two_valued: bool = False
 
 
 @dataclass(frozen=True, slots=True)

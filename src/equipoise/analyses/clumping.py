@@ -24,7 +24,13 @@ from numpy.typing import NDArray
 
 from equipoise.analyses.census import People
 from equipoise.analyses.frequency import Frequencies
-from equipoise.analyses.linear import LEAST_VARIANCE, Association, inverses, training_totals
+from equipoise.analyses.linear import (
+    LEAST_VARIANCE,
+    Association,
+    covariate_reads,
+    inverses,
+    training_totals,
+)
 from equipoise.cohort import Cohort, Columns
 from equipoise.record import exact, grid
 from equipoise.solvers.ridge import ridge
@@ -59,6 +65,7 @@ class Clumping:
 
     windows   (start, stop) of each window, one after the other: public and disjoint
     columns   the most candidates of a window
+    outside   the share of people outside the largest site: a site may know its own
     threshold the least |t| of a candidate
     r2        the limit of squared correlation within a window
     """
@@ -67,6 +74,7 @@ class Clumping:
     folds: int
     windows: tuple[int, ...]
     columns: int
+    outside: float
     threshold: float
     r2: float
     ridge: float
@@ -123,7 +131,7 @@ class Clumping:
         A function of published numbers alone, by exact comparisons: the same everywhere.
         """
         ranked = [self._ranked(t) for t in self._strength()]
-        room = min(self.columns, self.census.smallest // PEOPLE_PER_COLUMN)
+        room = min(self.columns, int(self.census.smallest * self.outside) // PEOPLE_PER_COLUMN)
         starts = np.array([start for start, _ in self._windows])
         taken: list[list[int]] = [[] for _ in self._windows]
         queues = [_by_window(order, starts, len(taken)) for order in ranked]
@@ -216,7 +224,7 @@ class Clumping:
             directions=p,
             block=block,
         )
-        reads = (*(Read(name, 1) for name in self.covariates), Read(GENOTYPE, 1))
+        reads = (*covariate_reads(self.covariates, self.bounds), Read(GENOTYPE, 1))
         return {"gg": gg, "cg": real((self.folds, k, p), 2 * most, self.people, ("fold",), reads)}
 
 
@@ -225,6 +233,7 @@ def _by_window(
 ) -> list[list[int]]:
     """Return the ranked variants of each window, in their order."""
     lists: list[list[int]] = [[] for _ in range(n_windows)]
-    for variant in order:
-        lists[int(np.searchsorted(starts, variant, "right")) - 1].append(int(variant))
+    window = np.asarray(np.searchsorted(starts, order, "right"), np.int64) - 1
+    for variant, place in zip(order.tolist(), window.tolist(), strict=True):
+        lists[int(place)].append(int(variant))
     return lists

@@ -154,25 +154,30 @@ class LinearScan:
     def _people(self) -> Block:
         k, over, most = len(self.covariates) + 1, ("fold",), max((1.0, *self.bounds))
         terms = tuple(Read(name, 2) for name in self.covariates)
-        first = tuple(Read(name, 1) for name in self.covariates)
+        first = covariate_reads(self.covariates, self.bounds)
         n, folds = self.people, self.folds
         return {
             "n": head_count((folds,), n, over),
             "cc": real((folds, k, k), most**2, n, over, terms),
-            "cy": real((folds, k), most, n, over, (*first, Read(self.trait, 1))),
+            "cy": real((folds, k), most, n, over, (*first, Read(self.trait, 1, two_valued=True))),
             "yy": real((folds,), 1.0, n, over, (Read(self.trait, 2),)),
         }
 
     def _variants(self, size: int) -> Block:
         over, most = ("fold",), max((1.0, *self.bounds))
-        first = tuple(Read(name, 1) for name in self.covariates)
+        first = covariate_reads(self.covariates, self.bounds)
         g, n, folds = Read(GENOTYPE, 1), self.people, self.folds
         k = len(self.covariates) + 1
         return {
             "cg": real((folds, k, size), 2 * most, n, over, (*first, g)),
-            "gy": real((folds, size), 2.0, n, over, (g, Read(self.trait, 1))),
+            "gy": real((folds, size), 2.0, n, over, (g, Read(self.trait, 1, two_valued=True))),
             "gg": real((folds, size), 4.0, n, over, (Read(GENOTYPE, 2),)),
         }
+
+
+def covariate_reads(names: tuple[str, ...], bounds: tuple[float, ...]) -> tuple[Read, ...]:
+    """Return what a product with the covariates reads; within 1 they may be yes/no."""
+    return tuple(Read(n, 1, two_valued=b <= 1) for n, b in zip(names, bounds, strict=True))
 
 
 def training_totals(by_fold: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,16 +2,18 @@
 
 Releases are read together: what subtraction gives counts as released. A field summed
 over the cells of a partition lets every union of its cells be derived, and no less than
-one cell; the smallest derivable set is therefore the smallest cell.
+one cell; the smallest derivable set is therefore the smallest cell. Since a site may
+subtract its own sums from a total, and may announce more people than it has, people of
+the largest site are not counted.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from equipoise.analysis import Analysis
 from equipoise.errors import DisclosureError
-from equipoise.plan import Plan, Step
+from equipoise.plan import Member, Plan, Step
 from equipoise.sums import GENOTYPE, Field, Schema
 
 PEOPLE_PER_COLUMN = 5
@@ -68,7 +70,7 @@ def disclosure(plan: Plan, build: Build) -> Disclosure:
     """Return what `plan` releases; `build(step, None)` makes an analysis without results."""
     forms = {step.name: _form(plan, step, build) for step in plan.steps}
     releases = tuple(_release(step, forms[step.name]) for step in plan.steps)
-    overs = {field.over for form in forms.values() for _, field in form.fields}
+    overs = {over for form in forms.values() for _, field in form.fields for over in _sets(field)}
     cells = tuple(_cells(plan, over) for over in sorted(overs))
     figures = tuple(step.name for step in plan.steps if step.figures)
     return Disclosure(releases, cells, _columns(plan, forms), figures)
@@ -102,6 +104,15 @@ def allowed_columns(people: int) -> int:
     return people // PEOPLE_PER_COLUMN
 
 
+def people_outside(members: Sequence[Member]) -> int:
+    """Return the people whom the largest site cannot subtract: those of all others.
+
+    A site alone has nobody to hide from.
+    """
+    sizes = [member.people for member in members]
+    return sum(sizes) - (max(sizes) if len(sizes) > 1 else 0)
+
+
 def _form(plan: Plan, step: Step, build: Build) -> Schema:
     analysis = build(step, None)
     form = analysis.schema(analysis.start())
@@ -123,8 +134,14 @@ def _cells(plan: Plan, over: tuple[str, ...]) -> Cells:
     number = smallest = None
     if set(over) <= {"fold"}:
         number = plan.folds if over else 1
-        smallest = plan.people // number
+        smallest = people_outside(plan.members) // number
     return Cells(over, number, smallest)
+
+
+def _sets(field: Field) -> set[tuple[str, ...]]:
+    """Return the families of sets that a field sums over: its cells, and the yes in them."""
+    yes = {(*field.over, read.column) for read in field.reads if read.two_valued}
+    return {field.over, *yes}
 
 
 def _columns(plan: Plan, forms: Mapping[str, Schema]) -> tuple[Columns, ...]:
@@ -152,4 +169,4 @@ def _smallest(plan: Plan, field: Field) -> int:
         raise DisclosureError("columns of G'G may be released by fold only")
     if not any(read.column == GENOTYPE for read in field.reads):
         raise DisclosureError("a field that tells about G'G must declare that it reads genotypes")
-    return plan.people // (plan.folds if field.over else 1)
+    return people_outside(plan.members) // (plan.folds if field.over else 1)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 import equipoise
 from equipoise.federation import registry
-from equipoise.federation.budget import allowed_columns
+from equipoise.federation.budget import allowed_columns, people_outside
 from equipoise.genotypes.variants import Variants
 from equipoise.plan import VERSION, Literal, Member, Plan, Ref, Step
 from equipoise.solvers.distributions import normal_quantile
@@ -43,7 +43,7 @@ def compile_plan(study: Study, variants: Variants, members: tuple[Member, ...]) 
         version=VERSION,
         package=equipoise.__version__,
         sources=registry.sources(),
-        study={**study.public(), "id": study.id},
+        study=public_study(study),
         variants=variants.digest().hex(),
         n_variants=variants.n_variants,
         members=members,
@@ -52,11 +52,11 @@ def compile_plan(study: Study, variants: Variants, members: tuple[Member, ...]) 
         folds=folds,
         k=K,
         roster_k=ROSTER_K,
-        steps=_steps(study, variants, people),
+        steps=_steps(study, variants, people, people_outside(members)),
     )
 
 
-def _steps(study: Study, variants: Variants, people: int) -> tuple[Step, ...]:
+def _steps(study: Study, variants: Variants, people: int, outside: int) -> tuple[Step, ...]:
     folds, n = study.validation.folds, variants.n_variants
     covariates = study.covariates.columns
     sizes: dict[str, Literal] = {"people": people, "folds": folds}
@@ -66,7 +66,7 @@ def _steps(study: Study, variants: Variants, people: int) -> tuple[Step, ...]:
     }
     frequencies = Ref("frequency")
     return (
-        Step("census", "census", {**sizes, "least": ROSTER_K}),
+        Step("census", "census", {**sizes, "least": ROSTER_K, "k": K, "trait": study.trait.name}),
         Step(
             "frequency",
             "frequency",
@@ -90,7 +90,8 @@ def _steps(study: Study, variants: Variants, people: int) -> tuple[Step, ...]:
                 **sizes,
                 **terms,
                 "windows": windows(variants),
-                "columns": min(MOST_COLUMNS, allowed_columns(people // folds)),
+                "columns": min(MOST_COLUMNS, allowed_columns(outside // folds)),
+                "outside": outside / people,
                 "threshold": normal_quantile(GENOME_WIDE / 2),
                 "r2": CLUMP_R2,
                 "ridge": RIDGE,
@@ -115,6 +116,11 @@ def _steps(study: Study, variants: Variants, people: int) -> tuple[Step, ...]:
             figures=True,
         ),
     )
+
+
+def public_study(study: Study) -> dict[str, Any]:
+    """Return what a plan says of its study: all that is public, and its id."""
+    return {**study.public(), "id": study.id}
 
 
 def windows(variants: Variants) -> tuple[int, ...]:

@@ -28,7 +28,7 @@ from equipoise.ledger.entry import Entry
 from equipoise.ledger.log import Log
 from equipoise.plan import Member, Plan
 from equipoise.study import file, results
-from equipoise.study.compile import ROSTER_K, K, compile_plan
+from equipoise.study.compile import ROSTER_K, K, compile_plan, public_study
 from equipoise.study.records import SiteFiles, Study
 from equipoise.transports.local import Handle, LocalTransport
 
@@ -162,7 +162,7 @@ def _run(
             desk = Desk(
                 identity=identities[name],
                 peers=peers,
-                study=compiled(()).study,
+                study=public_study(study),
                 variants=variants.digest().hex(),
                 publics=publics,
                 approve=approve,
@@ -185,7 +185,7 @@ def _run(
         transport = LocalTransport(handles)
         try:
             centre = Centre(identities[CENTRE], peers, transport, log, compiled, publics, progress)
-            done = centre.run(compiled(()).study, variants.digest().hex())
+            done = centre.run(public_study(study), variants.digest().hex())
             outcome = _write(inputs, out, done, log, began)
             _close(centre, done, log)
             return Outcome(out, outcome, log.root.hex())
