@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from equipoise.analysis import Analysis
+from equipoise.analysis import Analysis, Figure
 from equipoise.errors import DisclosureError
 from equipoise.plan import Member, Plan, Step
 from equipoise.sums import GENOTYPE, Field, Schema
@@ -102,6 +102,18 @@ def allowed_columns(people: int) -> int:
     11
     """
     return people // PEOPLE_PER_COLUMN
+
+
+def check_figure(figure: Figure, coarse: float, k: int) -> None:
+    """Raise DisclosureError unless a site's own figure is coarse and stands on enough people."""
+    for value in (figure.value, figure.low, figure.high):
+        if value is not None and abs(value / coarse - round(value / coarse)) > 1e-6:
+            raise DisclosureError(f"a figure by site is a multiple of {coarse}; this one is not")
+    if figure.events is None:
+        if figure.value is not None or not figure.reason:
+            raise DisclosureError("a figure by site without its count has no value but a reason")
+    elif figure.n is None or min(figure.events, figure.n - figure.events) < k:
+        raise DisclosureError(f"a figure by site stands on fewer than {k} people of a kind")
 
 
 def people_outside(members: Sequence[Member]) -> int:

@@ -15,7 +15,7 @@ from equipoise.record import agree, rounded
 from equipoise.step import Done, Next
 from equipoise.sums import Integers, Schema, decode
 
-Build = Callable[[Step, Mapping[str, Any]], Analysis[Any, Any]]
+Build = Callable[[Step, Mapping[str, Any] | None], Analysis[Any, Any]]
 
 
 class Course:
@@ -34,7 +34,7 @@ class Course:
         self._place = -1
         self._published = 0
         self._state: Any = None
-        self._form: Schema | None = None
+        self._form = Schema()
         self._follows: Next[Any] | Done[Any] | None = None
         self._begin_next_step()
 
@@ -103,8 +103,10 @@ class Course:
 
     def _begin_next_step(self) -> None:
         self._place += 1
-        self.round, self._form, self._state, self._follows = 0, None, None, None
+        self.round, self._state, self._follows = 0, None, None
         if not self.finished:
+            judged = self._build(self.step, None)
+            self._form = judged.schema(judged.start())
             self.analysis = self._build(self.step, self.results)
             self._follows = Next(rounded(self.analysis.start()))
 
@@ -114,9 +116,8 @@ class Course:
         if not schema.blocks:
             self._advance([])
             return
-        self._form = self._form or schema
         if schema != self._form:
-            raise DisclosureError("a round asks for another form than the first of its step")
+            raise DisclosureError("a round asks for another form than the plan was judged by")
         self.round += 1
         if self.round > self.step.rounds:
             raise DisclosureError(

@@ -151,6 +151,8 @@ class Site:
         figures: dict[str, Any] = {}
         if step.figures and isinstance(analysis, SiteFigures):
             own = cast("SiteFigures[Any]", analysis).figures(self._people.cohort, record)
+            for figure in own.values():
+                budget.check_figure(figure, analysis.coarse, course.plan.k)
             figures = {name: asdict(figure) for name, figure in own.items()}
         return self._desk.envelope("adopted", {"figures": figures})
 

@@ -133,6 +133,9 @@ def _evaluation(run: Run) -> dict[str, Any]:
         site: {"auc": {k: v for k, v in figure["auc"].items() if k != "reason" or v is not None}}
         for site, figure in sorted(run.figures.get("discrimination", {}).items())
     }
+    if any(figure["auc"]["value"] is None for figure in by_site.values()):
+        # The events of all sites less those shown would give away the count withheld.
+        overall["events"] = None
     return {"overall": {"auc": overall}, "by": {"site": by_site}}
 
 
