@@ -21,7 +21,7 @@ MOST_INTERESTING: Final = 4000
 CELLS: Final = (220, 16)
 """Columns along the genome and rows up to `INTERESTING`; one point is drawn in each."""
 
-WIDTH: Final = 640
+WIDTH: Final = 520
 HEIGHT: Final = 330
 
 # Wong 2011, doi:10.1038/nmeth.1618: blue and near-black differ for every kind of colour
@@ -30,7 +30,7 @@ COLOURS: Final = ("#0072b2", "#262626")
 LINE: Final = "#a33c00"
 
 _LONGEST_NAME: Final = 16
-_NARROWEST: Final = 0.04
+_NARROWEST: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def _chart(genome: Genome, drawn: NDArray[np.int64], p: NDArray[np.float64]) -> 
     alt = _altair()
     one = len(genome.names) == 1
     words = f"chromosome {genome.names[0]}, in million base pairs" if one else "the genome"
-    axis = {"tickCount": 8} if one else {"labels": False, "ticks": False, "titlePadding": 30}
+    axis = {"tickCount": 6} if one else {"labels": False, "ticks": False, "titlePadding": 30}
     span = alt.Scale(zero=False, nice=False, padding=5)
     x = alt.X("x:Q", title=f"Position on {words}", scale=span, axis={"grid": False, **axis})
     top = max(GENOME_WIDE * 1.2, float(p.max()) * 1.04)
@@ -140,8 +140,8 @@ _LOOK: Final[Mapping[str, Any]] = {
     "background": "transparent",
     "view": {"stroke": None},
     "axis": {
-        "labelFontSize": 15,
-        "titleFontSize": 16,
+        "labelFontSize": 16,
+        "titleFontSize": 17,
         "titleFontWeight": "normal",
         "titlePadding": 10,
         "labelColor": "#262626",
@@ -167,7 +167,7 @@ def _line(alt: Any) -> list[Any]:
     height = alt.datum(GENOME_WIDE)
     base = alt.Chart({"values": [{}]})
     said = f"genome-wide line, {GENOME_WIDE:.2f}"
-    label = base.mark_text(text=said, align="right", dy=-8, fontSize=15, color=LINE)
+    label = base.mark_text(text=said, align="right", dy=-8, fontSize=16, color=LINE)
     rule = base.mark_rule(color=LINE, strokeDash=[6, 3], strokeWidth=1.5)
     return [rule.encode(y=height), label.encode(x=alt.value(WIDTH), y=height)]
 
@@ -179,7 +179,7 @@ def _labels(alt: Any, genome: Genome) -> Any:
     for name, centre in zip(genome.names, genome.centres, strict=True):
         if not rows or centre - rows[-1]["x"] >= width:
             rows.append({"x": centre, "name": name})
-    marks = alt.Chart({"values": rows}).mark_text(fontSize=13, baseline="top")
+    marks = alt.Chart({"values": rows}).mark_text(fontSize=14, baseline="top")
     return marks.encode(x="x:Q", y=alt.value(HEIGHT + 4), text="name:N")
 
 

@@ -20,10 +20,10 @@ NOT_SHOWN: Final = "not shown"
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 _PROTECTIONS: Final[Mapping[str, str]] = {
-    "clear": "Nothing hid a site's own sums: the centre, which adds them up, saw them.",
+    "clear": "Nothing hid a site’s own sums: the centre, which adds them up, saw them.",
     "masked": (
         "Each site hid its sums under random numbers that cancel in the total, so the centre,"
-        " which adds them up, saw the total over all sites and no site's own sums."
+        " which adds them up, saw the total over all sites and no site’s own sums."
     ),
 }
 

@@ -48,7 +48,7 @@ class Loaded:
 
 def load(
     files: Files,
-    listed: Variants,
+    listed: Variants | None,
     *,
     trait: str,
     covariates: Sequence[str],
@@ -57,17 +57,21 @@ def load(
 ) -> Loaded:
     """Return a site's dataset in the order and orientation of the public list.
 
-    Raises InputError with every problem of all three files.
+    Raises InputError with every problem of all three files; with no problem too where
+    `listed` is None, the list itself having none that can be read.
     """
     problems: list[Problem] = []
-    genotypes = _or_problems(lambda: PlinkFile.open(files.genotypes), problems)
+    bed = files.genotypes
     kinds: dict[str, Kind] = {trait: "binary", **dict.fromkeys(covariates, "categorical")}
-    phenotypes = _or_problems(lambda: table.read(files.phenotypes, kinds), problems)
-    consents = _or_problems(lambda: store.read(files.consents), problems)
+    genotypes = _or_problems(bed, lambda: PlinkFile.open(bed), problems)
+    phenotypes = _or_problems(
+        files.phenotypes, lambda: table.read(files.phenotypes, kinds), problems
+    )
+    consents = _or_problems(files.consents, lambda: store.read(files.consents), problems)
     aligned = None
-    if genotypes:
-        plink = genotypes
-        aligned = _or_problems(lambda: align(plink, plink.variants, listed), problems)
+    if genotypes and listed:
+        plink, wanted = genotypes, listed
+        aligned = _or_problems(bed, lambda: align(plink, plink.variants, wanted), problems)
     if problems or not (genotypes and phenotypes and consents and aligned):
         raise InputError(problems)
     columns = _matched(genotypes.sample_ids, phenotypes)
@@ -83,13 +87,23 @@ def load(
     return Loaded(dataset, report, unknown, consents.notes)
 
 
-def _or_problems(read: Callable[[], T], problems: list[Problem]) -> T | None:
-    """Return what was read, or None once its problems are added to the list."""
+def _or_problems(path: Path, read: Callable[[], T], problems: list[Problem]) -> T | None:
+    """Return what was read of `path`, or None once its problems are added to the list."""
     try:
         return read()
     except InputError as error:
-        problems.extend(error.problems or [Problem("", None, str(error), "", "")])
-        return None
+        problems.extend(error.problems or [_problem(path, str(error))])
+    except OSError as error:
+        remedy = f"let it be read ({error.strerror})"
+        problems.append(Problem(str(path), None, "a file that cannot be read", "a file", remedy))
+    return None
+
+
+def _problem(path: Path, sentence: str) -> Problem:
+    """Return a sentence of the form `found; expected ...; remedy` as a problem of a file."""
+    found, _, rest = sentence.partition("; expected ")
+    expected, _, remedy = rest.partition("; ")
+    return Problem(str(path), None, found, expected, remedy)
 
 
 def _matched(

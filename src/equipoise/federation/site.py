@@ -148,13 +148,20 @@ class Site:
         if columns:
             digest = self._people.keep(step, columns)
             self._desk.note("derived", step=step.name, salted_sha256=digest)
-        figures: dict[str, Any] = {}
-        if step.figures and isinstance(analysis, SiteFigures):
-            own = cast("SiteFigures[Any]", analysis).figures(self._people.cohort, record)
-            for figure in own.values():
-                budget.check_figure(figure, analysis.coarse, course.plan.k)
-            figures = {name: asdict(figure) for name, figure in own.items()}
+        figures: Mapping[str, Any] = {}
+        if step.figures:
+            figures = self._figures(analysis, record, course.plan.k)
         return self._desk.envelope("adopted", {"figures": figures})
+
+    def _figures(self, analysis: object, result: object, k: int) -> Mapping[str, Any]:
+        """Return the figures that the site publishes of itself, coarse and on enough people."""
+        if not isinstance(analysis, SiteFigures):
+            raise ProtocolError("the plan lists figures by site that the analysis does not have")
+        publishing = cast("SiteFigures[Any]", analysis)
+        own = publishing.figures(self._people.cohort, result)
+        for figure in own.values():
+            budget.check_figure(figure, publishing.coarse, k)
+        return {name: asdict(figure) for name, figure in own.items()}
 
     def _close(self, request: Envelope) -> Envelope:
         """End the run: write what stays here and seal the ledger."""

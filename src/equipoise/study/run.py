@@ -1,10 +1,11 @@
 """A study from its file to its folder: sites in this process, each with its own keys."""
 
 import hashlib
+import secrets
 import shutil
 import tempfile
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -12,7 +13,14 @@ from typing import Any
 
 from equipoise.artefacts import gwas_ssf
 from equipoise.dossier import report
-from equipoise.errors import InputError, ProtocolError, RefusedError
+from equipoise.errors import (
+    EquipoiseError,
+    FaultError,
+    InputError,
+    Problem,
+    ProtocolError,
+    RefusedError,
+)
 from equipoise.federation import registry
 from equipoise.federation.desk import Desk
 from equipoise.federation.identity import CENTRE, Identity, Peers
@@ -31,6 +39,10 @@ from equipoise.study import file, results
 from equipoise.study.compile import ROSTER_K, K, compile_plan, public_study
 from equipoise.study.records import SiteFiles, Study
 from equipoise.transports.local import Handle, LocalTransport
+
+
+LITTLE = 2**20
+"""Bytes left on a disk below which a fault is said to come with a full one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +66,19 @@ class Outcome:
 def read_inputs(path: Path) -> Inputs:
     """Read a study file and all it names; InputError with every problem of every file."""
     study = file.read(path)
-    problems: list[Any] = []
+    problems: list[Problem] = []
     listed = None
     try:
         listed = variant_list.read(study.variants.list)
     except InputError as error:
-        problems += error.problems
+        problems += _problems(study.variants.list, error)
     loaded: dict[str, Loaded] = {}
     for site in study.sites:
-        if listed is not None:
-            try:
-                loaded[site.name] = _load(study, site, listed)
-            except InputError as error:
-                problems += error.problems
-    if problems or listed is None:
+        try:
+            loaded[site.name] = _load(study, site, listed)
+        except InputError as error:
+            problems += _problems(site.genotypes.parent, error)
+    if listed is None or len(loaded) < len(study.sites):
         raise InputError(problems)
     return Inputs(study, listed, loaded)
 
@@ -82,25 +93,30 @@ def run(
     and erased. A run that a site refuses leaves its ledgers in a folder beside `out`.
     """
     began = perf_counter()
-    _check_free(out)
+    target = _free(out)
     inputs = read_inputs(path)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    partial = _new(target.with_name(f".{target.name}.{secrets.token_hex(4)}"))
     try:
         with _homes(homes) as at:
             outcome = _run(inputs, partial, at, progress, began)
-        partial.chmod(0o755)
-        partial.replace(out)
+        partial.replace(target)
     except RefusedError as error:
-        kept = _keep_refusal(partial, out)
+        kept = _keep_refusal(partial, target)
         error.args = (f"{error}\nThe ledgers of the refused run are in {kept}.",)
+        raise
+    except FaultError as error:
+        error.args = (f"{error}{_full(target.parent)}",)
         raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Outcome(out, outcome.results, outcome.root)
 
 
-def _load(study: Study, site: SiteFiles, listed: Variants) -> Loaded:
+def _problems(path: Path, error: InputError) -> tuple[Problem, ...]:
+    return error.problems or (Problem(str(path), None, str(error), "none", "mend it"),)
+
+
+def _load(study: Study, site: SiteFiles, listed: Variants | None) -> Loaded:
     files = Files(site.genotypes, site.phenotypes, site.consents)
     return load(
         files,
@@ -112,12 +128,37 @@ def _load(study: Study, site: SiteFiles, listed: Variants) -> Loaded:
     )
 
 
-def _check_free(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+def _free(out: Path) -> Path:
+    """Return where `out` leads; InputError unless a folder can be put there."""
+    target = out.resolve()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(
             f"{out} exists already; a run writes a new folder and never into an old one:"
             " choose another --out or remove it"
         )
+    if target.is_mount():
+        raise InputError(f"{out} is where a disk is mounted; choose a new folder inside it")
+    return target
+
+
+def _new(folder: Path) -> Path:
+    """Make a folder, with the rights that the system gives to new ones, and return it."""
+    try:
+        folder.mkdir(parents=True)
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        where = folder.parent
+        raise InputError(
+            f"{where}: no folder can be made here ({error.strerror}); choose another --out"
+        ) from error
+    return folder
+
+
+def _full(folder: Path) -> str:
+    """Return a sentence where a disk in use is full, nothing where none is."""
+    for used in (folder, Path(tempfile.gettempdir())):
+        if shutil.disk_usage(used).free < LITTLE:
+            return f"\nThe disk of {used} is full: free some of it and run again."
+    return ""
 
 
 def _keep_refusal(partial: Path, out: Path) -> Path:
@@ -130,7 +171,12 @@ def _keep_refusal(partial: Path, out: Path) -> Path:
 @contextmanager
 def _homes(homes: Path | None) -> Generator[Path]:
     if homes is not None:
-        homes.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            homes.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise InputError(
+                f"{homes}: no folder can be made here ({error.strerror}); choose another --homes"
+            ) from error
         yield homes
         return
     with tempfile.TemporaryDirectory(prefix="equipoise-sites-") as made:
@@ -140,59 +186,78 @@ def _homes(homes: Path | None) -> Generator[Path]:
 def _run(
     inputs: Inputs, out: Path, homes: Path, progress: Progress | None, began: float
 ) -> Outcome:
-    study, variants = inputs.study, inputs.variants
+    study, digest = inputs.study, inputs.variants.digest().hex()
     names = sorted(inputs.loaded)
     identities = {name: Identity.at(homes / name, name) for name in [*names, CENTRE]}
     peers = Peers({name: identity.signing_key for name, identity in identities.items()})
     publics: dict[str, Any] = {}
+    broken: list[Exception] = []
 
     def compiled(members: tuple[Member, ...]) -> Plan:
-        return compile_plan(study, variants, members)
+        return compile_plan(study, inputs.variants, members)
 
     def approve(plan: Plan) -> None:
         if compiled(plan.members).digest() != plan.digest():
             raise ProtocolError("the plan is not the one that follows from the study file")
 
-    with tempfile.TemporaryDirectory(prefix="equipoise-journals-") as journals:
+    with ExitStack() as stack:
+        journals = stack.enter_context(tempfile.TemporaryDirectory(prefix="equipoise-journals-"))
         handles: dict[str, Handle] = {}
-        logs: list[Log] = []
         for name in names:
-            log = _log(out / "sites" / name / "ledger", study.id, identities[name])
-            logs.append(log)
             desk = Desk(
                 identity=identities[name],
                 peers=peers,
                 study=public_study(study),
-                variants=variants.digest().hex(),
+                variants=digest,
                 publics=publics,
                 approve=approve,
                 journal=Journal(Path(journals) / name),
-                ledger=log,
+                ledger=stack.enter_context(
+                    _log(out / "sites" / name / "ledger", study.id, identities[name])
+                ),
             )
-            people = People(
-                inputs.loaded[name].dataset,
-                Register(homes / name, ROSTER_K),
-                study.seed,
-                study.validation.folds,
-                K,
-                ROSTER_K,
-            )
-            handles[name] = Site(people, desk, out / "sites" / name).handle
-        log = _log(out / "ledger", study.id, identities[CENTRE])
-        logs.append(log)
+            people = _people(inputs, name, homes / name)
+            handles[name] = _kept(Site(people, desk, out / "sites" / name).handle, broken)
+        log = stack.enter_context(_log(out / "ledger", study.id, identities[CENTRE]))
         sites = [{"name": n, "public_key": peers.keys[n].hex()} for n in names]
         log.append(Entry("sites", {"sites": sites}))
         transport = LocalTransport(handles)
+        stack.callback(transport.close)
+        centre = Centre(identities[CENTRE], peers, transport, log, compiled, publics, progress)
         try:
-            centre = Centre(identities[CENTRE], peers, transport, log, compiled, publics, progress)
-            done = centre.run(public_study(study), variants.digest().hex())
+            done = centre.run(public_study(study), digest)
             outcome = _write(inputs, out, done, log, began)
             _close(centre, done, log)
-            return Outcome(out, outcome, log.root.hex())
-        finally:
-            transport.close()
-            for opened in logs:
-                opened.close()
+        except EquipoiseError as error:
+            raise (broken or [error])[0] from None
+        return Outcome(out, outcome, log.root.hex())
+
+
+def _people(inputs: Inputs, name: str, home: Path) -> People:
+    study = inputs.study
+    return People(
+        inputs.loaded[name].dataset,
+        Register(home, ROSTER_K),
+        study.seed,
+        study.validation.folds,
+        K,
+        ROSTER_K,
+    )
+
+
+def _kept(handle: Handle, broken: list[Exception]) -> Handle:
+    """Return a handle that ends its answer where the site breaks, and keeps what broke it.
+
+    It is called in the site's thread, from which nothing can be raised to the centre.
+    """
+
+    def answer(stream: Iterator[bytes]) -> Iterator[bytes]:
+        try:
+            yield from handle(stream)
+        except Exception as error:  # raised again by `_run`
+            broken.append(error)
+
+    return answer
 
 
 def _log(directory: Path, study: str, identity: Identity) -> Log:
@@ -209,9 +274,10 @@ def _write(inputs: Inputs, out: Path, done: Run, log: Log, began: float) -> dict
     content = results.collect(done, table, notes, registry.build)
     content["ledger"] = {"root": log.root.hex(), "entries": log.size}
     content["timings"] = {name: round(seconds, 4) for name, seconds in timings.items()}
-    (out / "results.json").write_text(results.to_json(content))
+    (out / "results.json").write_text(results.to_json(content), "utf-8")
     _enter(out, "results.json", log)
-    (out / "report.html").write_text(report.render(inputs.study.public(), content, table))
+    page = report.render(inputs.study.public(), content, table)
+    (out / "report.html").write_text(page, "utf-8")
     _enter(out, "report.html", log)
     return content
 
