@@ -195,7 +195,9 @@ def check_total(schema: Schema, totals: Sequence[Integers]) -> None:
         for name, field in block.items():
             if name not in total or total[name].shape != field.shape:
                 raise ProtocolError(f"{name}: the total does not have the declared shape")
-            if int(np.abs(total[name]).max(initial=0)) > field.limit / field.quantum + 0.5:
+            most = field.limit / field.quantum + 0.5
+            # Both ends by themselves: the least integer has no absolute value in 64 bits.
+            if total[name].max(initial=0) > most or total[name].min(initial=0) < -most:
                 raise ProtocolError(f"{name}: the total is beyond its declared limit")
 
 

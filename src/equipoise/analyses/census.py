@@ -68,10 +68,11 @@ class Census:
     def summarise(self, cohort: Cohort, state: CensusState) -> Iterator[Sums]:
         """Count the site's people and cases by fold."""
         del state
+        members = [cohort.fold == f for f in range(self.folds)]
         case = cohort.column(self.trait)
         yield {
-            "people": np.bincount(cohort.fold, minlength=self.folds).astype(np.float64),
-            "cases": np.bincount(cohort.fold, case, minlength=self.folds),
+            "people": np.array([np.count_nonzero(m) for m in members], np.float64),
+            "cases": np.array([case[m].sum() for m in members], np.float64),
         }
 
     def advance(self, state: CensusState, totals: Iterable[Sums]) -> Done[People]:

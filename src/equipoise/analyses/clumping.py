@@ -121,7 +121,7 @@ class Clumping:
 
     def derive(self, cohort: Cohort, result: Weights) -> Columns:
         """Return `score`: each person's by the weights fitted without their fold."""
-        mean = 2 * self.frequencies.frequency[result.variants]
+        mean = self.frequencies.mean_at(result.variants)
         g = self._dosage(cohort, result.variants) - mean[:, None]
         return {"score": np.einsum("vi,iv->i", g, result.weights[cohort.fold + 1])}
 
@@ -151,8 +151,12 @@ class Clumping:
         return np.where(np.isnan(t), 0.0, np.abs(t))
 
     def _ranked(self, t: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return variants beyond the threshold by falling |t|; the best where there is none."""
+        """Return variants beyond the threshold by falling |t|; the best where there is none.
+
+        One that is not estimable, with |t| 0, is never ranked: it may be withheld.
+        """
         order = np.argsort(-t, kind="stable")
+        order = order[t[order] > 0]
         return order[: max(1, int(np.count_nonzero(t >= self.threshold)))]
 
     def _weights(self, gram: NDArray[np.float64]) -> Weights:
@@ -194,7 +198,7 @@ class Clumping:
 
     def _dosage(self, cohort: Cohort, variants: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return dosages, (variants, samples), missing ones as the global 2p."""
-        mean = 2 * self.frequencies.frequency[variants]
+        mean = self.frequencies.mean_at(variants)
         dosage = cohort.dosage_at(variants)
         return np.where(np.isnan(dosage), mean[:, None], dosage)
 

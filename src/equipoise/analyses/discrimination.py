@@ -112,7 +112,7 @@ class Discrimination:
 
     def _range(self) -> tuple[float, float]:
         """Return the public range of bins: what the weights make of any genotypes."""
-        mean = 2 * self.frequencies.frequency[self.weights.variants]
+        mean = self.frequencies.mean_at(self.weights.variants)
         none, both = -mean * self.weights.weights, (2 - mean) * self.weights.weights
         low = np.minimum(none, both).sum(axis=1).min(initial=0.0)
         high = np.maximum(none, both).sum(axis=1).max(initial=0.0)

@@ -42,6 +42,12 @@ class Frequencies:
         called = np.where(self.called > 0, self.called, 1)
         return np.where(self.called > 0, self.alleles / (2.0 * called), np.nan)
 
+    def mean_at(self, variants: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the mean dosage 2p of the given variants; NaN where nobody has a call."""
+        called = self.called[variants]
+        mean = self.alleles[variants] / np.where(called > 0, called, 1)
+        return np.where(called > 0, mean, np.nan)
+
     def impute(self, dosage: NDArray[np.float64], start: int, stop: int) -> NDArray[np.float64]:
         """Return dosages, (variants, samples), missing ones as the global 2p.
 

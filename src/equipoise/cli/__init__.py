@@ -2,14 +2,17 @@
 
 import json
 import logging
+import os
 import sys
+import traceback
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from equipoise.errors import EquipoiseError, InputError
+from equipoise.errors import EquipoiseError, FaultError, InputError, Problem
 
 EXIT_CODES = "Exit codes: 0 done, 2 wrong input, 3 refused (consent, disclosure), 4 fault."
 
@@ -34,27 +37,56 @@ Homes = Annotated[
 ]
 
 
+class _Discreet(logging.Formatter):
+    """Says what broke and where, and not what it broke on: that may be a person's."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """Return kind and place of an exception, without its message."""
+        return _place(ei[1])
+
+
 def main() -> None:
     """Run the command line and exit with its code."""
-    logging.basicConfig(level=logging.CRITICAL, stream=sys.stderr)
+    shown = logging.StreamHandler()
+    shown.setFormatter(_Discreet("%(message)s"))
+    logging.basicConfig(level=logging.ERROR, handlers=[shown])
+    # Not app(), which would end the process by itself where it is interrupted.
+    command = typer.main.get_command(app)
     try:
-        app(standalone_mode=False)
-    except EquipoiseError as error:
-        _fail(error)
+        with command.make_context("equipoise", sys.argv[1:]) as context:
+            command.invoke(context)
+        sys.stdout.flush()
     except typer.Exit as ended:
         sys.exit(ended.exit_code)
+    except EquipoiseError as error:
+        problems = error.problems if isinstance(error, InputError) else ()
+        _fail(type(error).__name__, str(error), error.exit_code, problems)
     except KeyboardInterrupt:
-        print("Interrupted; nothing was written.", file=sys.stderr)
-        sys.exit(130)
+        _fail("Interrupted", "Interrupted; nothing was written.", 130)
+    except BrokenPipeError:
+        # Who read the output has enough of it; at exit nothing more may be flushed there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         named = f" ({error.filename})" if error.filename else ""
-        print(f"The system refused: {error.strerror}{named}; nothing was written.", file=sys.stderr)
-        sys.exit(4)
+        said = f"The system refused: {error.strerror or type(error).__name__}{named}"
+        _fail("OSError", f"{said}; nothing was written.", FaultError.exit_code)
     except Exception as error:
-        if not hasattr(error, "exit_code") or not hasattr(error, "show"):
-            raise
-        error.show()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
-        sys.exit(2)
+        if hasattr(error, "exit_code") and hasattr(error, "format_message"):
+            if "--json" not in sys.argv:
+                error.show()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+                sys.exit(InputError.exit_code)
+            said = str(error.format_message())  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
+            _fail("UsageError", said, InputError.exit_code)
+        said = f"A fault of equipoise itself: {_place(error)}; nothing was written; report it."
+        _fail(type(error).__name__, said, FaultError.exit_code)
+
+
+def _place(error: BaseException) -> str:
+    """Return the kind of an exception and the line where it was raised."""
+    system = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    where = "".join(f" at {Path(frame.filename).name}:{frame.lineno}" for frame in last)
+    return f"{type(error).__name__}{system}{where}"
 
 
 @app.command(epilog="Example: equipoise run study.toml --out results")
@@ -119,8 +151,10 @@ def verify(
 
     try:
         expected = None if root is None else bytes.fromhex(root)
-    except ValueError as error:
-        raise InputError("--root is 64 hexadecimal digits, as `verify` prints them") from error
+    except ValueError:
+        expected = b""
+    if expected is not None and len(expected) != 32:
+        raise InputError("--root is no 64 hexadecimal digits; give them as `verify` prints them")
     found = audit(folder, expected)
     content = {
         "root": found.root.hex(),
@@ -142,14 +176,12 @@ def _say(as_json: bool, content: dict[str, Any], text: str) -> None:
     print(json.dumps(content, indent=1) if as_json else text)
 
 
-def _fail(error: EquipoiseError) -> NoReturn:
-    problems = error.problems if isinstance(error, InputError) else ()
+def _fail(kind: str, message: str, code: int, problems: Sequence[Problem] = ()) -> NoReturn:
     if "--json" in sys.argv:
         listed = [asdict(problem) for problem in problems]
-        content = {"error": type(error).__name__, "message": str(error), "problems": listed}
-        print(json.dumps(content, indent=1))
-    print(str(error), file=sys.stderr)
+        print(json.dumps({"error": kind, "message": message, "problems": listed}, indent=1))
+    print(message, file=sys.stderr)
     if problems:
         count = len(problems)
         print(f"{count} problem{'s' if count > 1 else ''}; nothing was run.", file=sys.stderr)
-    sys.exit(error.exit_code)
+    sys.exit(code)

@@ -18,6 +18,7 @@ def _content(checked: Checked) -> dict[str, Any]:
     return {
         "study": checked.study.id,
         "participants": dict(checked.people),
+        "files": {site: asdict(held) for site, held in checked.files.items()},
         "disclosure": asdict(checked.disclosure),
         "rosters": dict(checked.rosters),
     }
@@ -32,6 +33,13 @@ def _text(checked: Checked) -> str:
             f" refused {_refused(counts['refused'])}"
         )
     lines += sorted({f"  {note}" for note in checked.notes})
+    lines += ["", "What their files hold of the public list of variants:"]
+    for site, held in checked.files.items():
+        lines.append(
+            f"  {site}: {held.variants} variants, {held.swapped} with alleles swapped,"
+            f" {held.absent} absent; phenotypes of nobody in its genotypes:"
+            f" {_few(held.without_genotypes)}"
+        )
     lines += ["", "What leaves the sites, as totals over all of them:"]
     for release in found.releases:
         over = f" by {' and '.join(release.over)}" if release.over else ""
@@ -71,8 +79,12 @@ def _shown(count: object) -> str:
 
 
 def _refused(refused: Any) -> str:
-    parts = [f"{n if n is not None else 'fewer than 5'} ({why})" for why, n in refused.items()]
+    parts = [f"{_few(n)} ({why})" for why, n in refused.items()]
     return ", ".join(parts) or "nobody"
+
+
+def _few(count: int | None) -> str:
+    return "fewer than 5" if count is None else str(count)
 
 
 def _cells(over: tuple[str, ...]) -> str:

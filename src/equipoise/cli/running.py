@@ -1,6 +1,7 @@
 """`equipoise run` and `equipoise demo`: run a study, show how far it is, say what came out."""
 
 import json
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def run_and_tell(study: Path, out: Path, homes: Path | None, as_json: bool) -> N
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     shown = Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console)
-    with shown if console.is_terminal else nullcontext():
+    with shown if sys.stderr.isatty() else nullcontext():
         outcome = run(study, out, homes, Bar(shown))
     print(json.dumps(_content(outcome), indent=1) if as_json else _text(outcome))
 

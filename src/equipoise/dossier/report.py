@@ -66,7 +66,8 @@ def is_illustrative(text: str) -> bool:
 
 
 def _template() -> Any:
-    environment = Environment(
+    # Any: jinja2 types its tables of filters and tests by the entries of its own.
+    environment: Any = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {

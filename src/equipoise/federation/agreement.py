@@ -28,6 +28,14 @@ def check_study(body: Mapping[str, Any], study: Mapping[str, Any], variants: str
         raise ProtocolError("the centre's list of variants is not the one of this site")
 
 
+def check_due(body: Mapping[str, Any], due: Mapping[str, Any]) -> None:
+    """Raise ProtocolError unless a request, but for whom it is to, says exactly what is due."""
+    said = {name: value for name, value in body.items() if name != "to"}
+    if canonical(said) != canonical(due):
+        wrong = [n for n in due if n not in said or canonical(said[n]) != canonical(due[n])]
+        raise ProtocolError(f"the request is not due here: wrong {', '.join(wrong) or 'fields'}")
+
+
 def check_plan(plan: Plan, own: Member, keys: Mapping[str, bytes]) -> None:
     """Raise ProtocolError unless the plan is for this code and for the sites as known here.
 
@@ -63,6 +71,29 @@ def member(identity: Identity, people: int) -> Member:
     """Return a site's own line in the plan."""
     keys = identity.signing_key.hex(), identity.channel_key.hex()
     return Member(identity.name, *keys, people)
+
+
+def asked(context: Context, phase: int) -> dict[str, Any]:
+    """Return what a request for one phase of a round says."""
+    return {
+        "plan": context.plan.hex(),
+        "step": context.step,
+        "round": context.round,
+        "attempt": context.attempt,
+        "context": context.digest().hex(),
+        "phase": phase,
+    }
+
+
+def published(course: Course) -> dict[str, Any]:
+    """Return what the message says that carries the state or result due now."""
+    step = course.step.name
+    return {"plan": course.plan.digest().hex(), "step": step, "place": course.place}
+
+
+def closing(plan: Plan, place: str) -> dict[str, Any]:
+    """Return what the last message of a run says."""
+    return {"plan": plan.digest().hex(), "place": place}
 
 
 def context(course: Course) -> Context:

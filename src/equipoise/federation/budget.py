@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from equipoise.analysis import Analysis, Figure
 from equipoise.errors import DisclosureError
 from equipoise.plan import Member, Plan, Step
@@ -69,6 +72,8 @@ Build = Callable[[Step, Mapping[str, Any] | None], Analysis[Any, Any]]
 def disclosure(plan: Plan, build: Build) -> Disclosure:
     """Return what `plan` releases; `build(step, None)` makes an analysis without results."""
     forms = {step.name: _form(plan, step, build) for step in plan.steps}
+    if len(forms) != len(plan.steps):
+        raise DisclosureError("two steps of the plan have one name: one would hide the other")
     releases = tuple(_release(step, forms[step.name]) for step in plan.steps)
     overs = {over for form in forms.values() for _, field in form.fields for over in _sets(field)}
     cells = tuple(_cells(plan, over) for over in sorted(overs))
@@ -130,7 +135,12 @@ def _form(plan: Plan, step: Step, build: Build) -> Schema:
     form = analysis.schema(analysis.start())
     if form.size and step.rounds < 1:
         raise DisclosureError(f"the step {step.name} asks for sums in none of its rounds")
-    del plan
+    for name, field in form.fields:
+        if "fold" in field.over and field.shape[field.over.index("fold")] != plan.folds:
+            raise DisclosureError(f"{step.name}: {name} has another number of folds than the plan")
+        start, stop = field.block or (0, plan.n_variants)
+        if not 0 <= start < stop <= plan.n_variants:
+            raise DisclosureError(f"{step.name}: {name} names a block that is none of the variants")
     return form
 
 
@@ -157,22 +167,32 @@ def _sets(field: Field) -> set[tuple[str, ...]]:
 
 
 def _columns(plan: Plan, forms: Mapping[str, Schema]) -> tuple[Columns, ...]:
-    told: list[tuple[tuple[int, int], int, Field]] = [
-        (field.block, field.directions * step.rounds, field)
+    """Return, for each block, the columns of all blocks that touch it, over the whole plan."""
+    told = [
+        (field.block, field.directions * step.rounds, _smallest(plan, field))
         for step in plan.steps
         for _, field in forms[step.name].fields
         if field.directions and field.block is not None
     ]
-    result: dict[tuple[int, int], Columns] = {}
-    for block in sorted({block for block, _, _ in told}):
-        near = [(used, f) for other, used, f in told if _overlap(block, other)]
-        people = min(_smallest(plan, field) for _, field in near)
-        result[block] = Columns(block, sum(used for used, _ in near), allowed_columns(people))
-    return tuple(result.values())
+    if not told:
+        return ()
+    blocks = np.array([block for block, _, _ in told])
+    columns = np.array([directions for _, directions, _ in told])
+    allowed = allowed_columns(min(people for _, _, people in told))
+    # Of the blocks that begin before this one ends, those that end before it begins.
+    begun = _sums_before(blocks[:, 0], columns, blocks[:, 1])
+    ended = _sums_before(blocks[:, 1], columns, blocks[:, 0] + 1)
+    used = {block: int(n) for (block, _, _), n in zip(told, begun - ended, strict=True)}
+    return tuple(Columns(block, used[block], allowed) for block in sorted(used))
 
 
-def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    return one[0] < other[1] and other[0] < one[1]
+def _sums_before(
+    places: NDArray[np.int64], columns: NDArray[np.int64], limits: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return for each limit the sum of `columns` over all places before it."""
+    order = np.argsort(places, kind="stable")
+    sums = np.concatenate([[0], np.cumsum(columns[order])])
+    return sums[np.searchsorted(places[order], limits, "left")]
 
 
 def _smallest(plan: Plan, field: Field) -> int:

@@ -36,7 +36,7 @@ class Course:
         self._state: Any = None
         self._form = Schema()
         self._follows: Next[Any] | Done[Any] | None = None
-        self._begin_next_step()
+        self._begin_next_step(self.results)
 
     @property
     def finished(self) -> bool:
@@ -83,50 +83,56 @@ class Course:
         if not self.asks:
             raise ProtocolError("totals came where none were asked for")
         pairs = zip(self.schema.blocks, total, strict=True)
-        self._advance([decode(block, integers) for block, integers in pairs])
+        values = [decode(block, integers) for block, integers in pairs]
+        self._follows = self._after(self._state, values)
 
     def adopt(self, published: Next[Any] | Done[Any]) -> None:
         """Go on from what was published; ProtocolError unless it is what follows."""
         own = self.follows
         if isinstance(own, Done) and isinstance(published, Done):
             agree(own.result, published.result)
-            self._published += 1
-            self.results[self.step.name] = published.result
-            self._begin_next_step()
+            self._begin_next_step({**self.results, self.step.name: published.result})
         elif isinstance(own, Next) and isinstance(published, Next):
             agree(own.state, published.state)
-            self._published += 1
-            self._state, self._follows = published.state, None
-            self._ask()
+            self._go_on(published.state)
         else:
             raise ProtocolError("the centre goes on where the step ends, or ends where it goes on")
+        self._published += 1
 
-    def _begin_next_step(self) -> None:
-        self._place += 1
-        self.round, self._state, self._follows = 0, None, None
-        if not self.finished:
-            judged = self._build(self.step, None)
-            self._form = judged.schema(judged.start())
-            self.analysis = self._build(self.step, self.results)
-            self._follows = Next(rounded(self.analysis.start()))
+    def _begin_next_step(self, results: dict[str, Any]) -> None:
+        """Go to the next step. What refuses does so before anything has changed."""
+        steps, place = self.plan.steps, self._place + 1
+        follows = None
+        if place < len(steps):
+            judged = self._build(steps[place], None)
+            form = judged.schema(judged.start())
+            analysis = self._build(steps[place], results)
+            follows = Next(rounded(analysis.start()))
+            self.analysis, self._form = analysis, form
+        self._place, self.results, self._follows = place, results, follows
+        self.round, self._state = 0, None
 
-    def _ask(self) -> None:
-        """Count the round that the new state asks for, or go on where it asks nothing."""
-        schema = self.schema
+    def _go_on(self, state: Any) -> None:
+        """Count the round that a new state asks for, or pass it where it asks nothing.
+
+        What refuses does so before anything has changed: a round beyond the plan is
+        never due.
+        """
+        schema = self.analysis.schema(state)
         if not schema.blocks:
-            self._advance([])
+            self._state, self._follows = state, self._after(state, [])
             return
         if schema != self._form:
             raise DisclosureError("a round asks for another form than the plan was judged by")
-        self.round += 1
-        if self.round > self.step.rounds:
+        if self.round >= self.step.rounds:
             raise DisclosureError(
                 f"the step {self.step.name} asks for more than its {self.step.rounds} rounds"
             )
+        self.round += 1
+        self._state, self._follows = state, None
 
-    def _advance(self, totals: list[Any]) -> None:
-        outcome = self.analysis.advance(self._state, totals)
+    def _after(self, state: Any, totals: list[Any]) -> Next[Any] | Done[Any]:
+        outcome = self.analysis.advance(state, totals)
         if isinstance(outcome, Done):
-            self._follows = Done(rounded(outcome.result))
-        else:
-            self._follows = Next(rounded(outcome.state))
+            return Done(rounded(outcome.result))
+        return Next(rounded(outcome.state))

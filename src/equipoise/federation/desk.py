@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,25 @@ from equipoise.plan import Member, Plan
 from equipoise.protection import Message, Party
 
 logger = logging.getLogger(__name__)
+
+
+LONGEST_REASON = 2000
+"""Characters of a refusal's reason, since words of the refused message may be in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run stands for a site: each place has one answer, entered under it."""
+
+    step: str
+    round: int
+    attempt: int
+    phase: str
+
+    @property
+    def name(self) -> str:
+        """The place in one line."""
+        return f"{self.step} {self.round} {self.attempt} {self.phase}"
 
 
 @dataclass(slots=True)
@@ -80,33 +99,32 @@ class Desk:
         """Enter an event in the site's own ledger."""
         self.ledger.append(Entry(kind, body))  # pyright: ignore[reportArgumentType]
 
-    def send(self, request: Envelope, answer: Envelope) -> Iterator[bytes]:
-        """Write the answer down, enter it in journal and ledger, sign it; then it may go."""
-        body = request.body
-        place = {
-            "step": str(body.get("step", request.kind)),
-            "round": int(body.get("round", 0)),
-            "attempt": int(body.get("attempt", 0)),
-            "phase": f"{request.kind} {body.get('phase', body.get('place', 0))}",
-        }
-        name = " ".join(map(str, place.values()))
-        self.journal.open(name)
+    def open(self, place: Place) -> None:
+        """Raise ProtocolError where what is asked for at this place has had its answer."""
+        self.journal.open(place.name)
+
+    def send(self, request: Envelope, place: Place, answer: Envelope) -> Iterator[bytes]:
+        """Write the answer down, enter it in ledger and journal, sign it; then it may go.
+
+        The ledger comes first: only what it has can be sent, now or when it is asked for
+        again.
+        """
         number, sha256, size = self.journal.spool(answer.blocks)
         header = wire.header(answer, number, sha256)
         first = wire.first_frame(header, self.identity.sign(header))
-        self.journal.enter(name, request.id, first)
         digest = hashlib.sha256(header).hexdigest()
-        if answer.kind == "closed":  # it carries the ledger's own checkpoint
-            return self.journal.answer()
-        self.note("release", **place, sha256=digest, bytes=size + len(first))
+        if answer.kind != "closed":  # which carries the ledger's own checkpoint
+            self.note("release", **asdict(place), sha256=digest, bytes=size + len(first))
+        self.journal.enter(place.name, request.id, first)
         return self.journal.answer()
 
     def refuse(self, error: EquipoiseError, request: str) -> Iterator[bytes]:
         """Enter a refusal in the site's own ledger, and say it."""
-        reason = f"{type(error).__name__}: {error}"
+        words = str(error)[:LONGEST_REASON].encode("utf-8", "backslashreplace").decode()
+        reason = f"{type(error).__name__}: {words}"
         logger.warning("%s refused: %s", self.name, reason)
         self.note("refusal", reason=reason, message_sha256=request or "0" * 64)
-        said = {"error": type(error).__name__, "reason": str(error)}
+        said = {"error": type(error).__name__, "reason": words}
         yield from wire.frames(self.envelope("refusal", said), self.identity.sign)
 
     def close(self, directory: Path, written: list[Path]) -> dict[str, Any]:

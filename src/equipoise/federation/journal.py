@@ -47,6 +47,7 @@ class Journal:
 
     def spool(self, blocks: Iterable[bytes]) -> tuple[int, str, int]:
         """Write the blocks of an answer down; return their number, joint digest and bytes."""
+        self._last = ("", b"")  # its blocks are overwritten now, even if the new ones fail
         joint, number, size = hashlib.sha256(), 0, 0
         with self._spool.open("wb") as file:
             for block in blocks:

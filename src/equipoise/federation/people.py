@@ -13,7 +13,7 @@ from equipoise.artefacts import scores
 from equipoise.cohort import BlockSource, Cohort, Columns
 from equipoise.errors import DisclosureError, ProtocolError
 from equipoise.federation.roster import Register, Roster, folds, make_roster, published_counts
-from equipoise.plan import Step
+from equipoise.plan import Plan, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,12 @@ class People:
         fold = folds(roster.ids, self.seed, self.folds)
         everybody = Cohort(self.dataset.genotypes, roster.rows, columns, fold, self.executor)
         return everybody.with_columns(self.kept)
+
+    def check_plan(self, plan: Plan) -> None:
+        """Raise ProtocolError unless a plan speaks of the folds and least counts kept here."""
+        own = self.seed, self.folds, self.k, self.least
+        if (plan.seed, plan.folds, plan.k, plan.roster_k) != own:
+            raise ProtocolError("the plan has another seed, number of folds or least count")
 
     def keep(self, step: Step, columns: Columns) -> str:
         """Keep the columns that a step derives here; return their salted digest."""

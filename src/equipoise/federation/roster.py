@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.errors import DisclosureError
+from equipoise.errors import DisclosureError, InputError
 
 OTHER = "other"
 
@@ -96,7 +96,11 @@ class Register:
             new = os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(new, "wb") as file:
                 file.write(os.urandom(32))
+                file.flush()
+                os.fsync(file.fileno())
         self._secret = secret.read_bytes()
+        if len(self._secret) != 32:
+            raise InputError(f"{secret} is not a secret of 32 bytes; restore it")
 
     def admit(self, roster: Roster, study: str) -> str:
         """Enter a roster and return its salted digest; DisclosureError where it is too near.

@@ -79,7 +79,7 @@ class Centre:
 
     def close(self, run: Run) -> dict[str, Mapping[str, Any]]:
         """Tell every site that the run has ended; return their ledgers' checkpoints."""
-        body = {"plan": run.plan.digest().hex(), "place": run.place}
+        body = agreement.closing(run.plan, run.place)
         return {site: answer.body for site, answer in self._ask("close", body).items()}
 
     def _member(self, announced: Envelope) -> Member:
@@ -109,18 +109,10 @@ class Centre:
         if self.progress:
             self.progress.at(course.step.name, course.round)
         machine = registry.protection(course.plan.protection).centre(context, schema)
-        body = {
-            "plan": context.plan.hex(),
-            "step": context.step,
-            "round": context.round,
-            "attempt": context.attempt,
-            "context": context.digest().hex(),
-        }
         answers: Mapping[str, Message] = {}
         phase = 0
         while not isinstance(outcome := machine.step(answers), Done):
-            asked = {**body, "phase": phase}
-            answered = self._ask("round", asked, outcome.state)
+            answered = self._ask("round", agreement.asked(context, phase), outcome.state)
             answers = {s: Message(e.head, e.blocks) for s, e in answered.items()}
             phase += 1
         self._enter(course, outcome.result)
@@ -137,11 +129,11 @@ class Centre:
     def _publish(self, course: Course) -> None:
         """Publish what follows from the totals; every site checks it, then goes on from it."""
         blocks = wire.pack_outcome(course.follows)
-        step, place, number = course.step.name, course.place, course.round
+        step, number = course.step.name, course.round
         sha256 = hashlib.sha256(blocks[1]).hexdigest()
         self.ledger.append(Entry("state", {"step": step, "round": number, "sha256": sha256}))
         message = Message(b"", blocks)
-        body = {"plan": course.plan.digest().hex(), "step": step, "place": place}
+        body = agreement.published(course)
         adopted = self._ask("outcome", body, dict.fromkeys(course.plan.sites, message))
         course.adopt(course.follows)
         figures = {s: e.body["figures"] for s, e in adopted.items() if e.body.get("figures")}

@@ -22,7 +22,7 @@ from equipoise.analysis import SiteFigures
 from equipoise.errors import EquipoiseError, FaultError, ProtocolError
 from equipoise.federation import agreement, budget, registry, wire
 from equipoise.federation.course import Course
-from equipoise.federation.desk import Desk
+from equipoise.federation.desk import Desk, Place
 from equipoise.federation.identity import CENTRE
 from equipoise.federation.people import People
 from equipoise.federation.wire import Envelope
@@ -44,6 +44,7 @@ class Site:
         self._course: Course | None = None
         self._machine: SiteMachine | None = None
         self._phase = 0
+        self._broken = False
 
     def handle(self, stream: Iterator[bytes]) -> Iterator[bytes]:
         """Answer one message. A refusal is an answer too, and an entry in the ledger."""
@@ -55,7 +56,10 @@ class Site:
                 raise ProtocolError("the message is not from the centre to this site")
             answer = self._desk.journal.repeated(request.id)
             if answer is None:
-                answer = self._desk.send(request, self._answer(request))
+                place = self._place(request.kind)
+                self._desk.open(place)
+                answer = self._desk.send(request, place, self._answer(request))
+                self._broken = False
         except EquipoiseError as error:
             answer = self._desk.refuse(error, request_id)
         except Exception:  # whatever broke: the centre is told nothing but that it did
@@ -74,6 +78,10 @@ class Site:
         }
         if request.kind not in kinds:
             raise ProtocolError(f"no message of the kind {request.kind!r} is answered here")
+        if self._broken:
+            raise ProtocolError("this site refused in the midst of the run: it has ended here")
+        if request.kind not in ("round", "outcome"):
+            wire.end(request.blocks)
         return kinds[request.kind](request)
 
     def _announce(self, request: Envelope) -> Envelope:
@@ -89,8 +97,9 @@ class Site:
         plan = Plan.from_bytes(request.head)
         if self._plan is not None:
             raise ProtocolError("a plan has been signed for this run")
-        budget.check(plan, budget.disclosure(plan, registry.build))
         self._desk.check_plan(plan, self._people.roster.n)
+        self._people.check_plan(plan)
+        budget.check(plan, budget.disclosure(plan, registry.build))
         self._plan = plan
         self._desk.note("plan", sha256=plan.digest().hex())
         signature = self._desk.identity.sign(agreement.content(plan))
@@ -106,13 +115,16 @@ class Site:
 
     def _take_part(self, request: Envelope) -> Envelope:
         """Answer one phase of the round that is due: here sums leave, under protection."""
-        course = self._running(request, "phase", self._phase)
+        course = self._running
         context = agreement.context(course)
-        if not course.asks or request.body.get("context") != context.digest().hex():
-            raise ProtocolError("this round of this step, in this context, is not due")
+        agreement.check_due(request.body, agreement.asked(context, self._phase))
+        if not course.asks:
+            raise ProtocolError("no round is due here before what follows is published")
+        self._broken = True  # until the answer is written down
         machine = self._machine or self._protected(course, context)
         self._machine, self._phase = machine, self._phase + 1
         outcome = machine.step(Message(request.head, request.blocks))
+        wire.end(request.blocks)
         if not isinstance(outcome, Done):
             return self._desk.envelope("phase", {}, outcome.state)
         self._machine, self._phase = None, 0
@@ -134,10 +146,12 @@ class Site:
 
     def _follow(self, request: Envelope) -> Envelope:
         """Adopt what the centre published, if it is what the site computed itself."""
-        course = self._running(request, "place", self._course.place if self._course else None)
+        course = self._running
+        agreement.check_due(request.body, agreement.published(course))
         step, number = course.step, course.round
         published = wire.unpack_outcome(request.blocks, registry.RECORDS)
         course.adopt(published)
+        self._broken = True  # until the answer is written down
         record = published.result if isinstance(published, Done) else published.state
         digest = hashlib.sha256(wire.pack_record(record)).hexdigest()
         self._desk.note("state", step=step.name, round=number, sha256=digest)
@@ -165,17 +179,24 @@ class Site:
 
     def _close(self, request: Envelope) -> Envelope:
         """End the run: write what stays here and seal the ledger."""
-        course = self._running(request, "place", self._course.place if self._course else None)
+        course = self._running
+        agreement.check_due(request.body, agreement.closing(course.plan, course.place))
         if not course.finished:
             raise ProtocolError("the plan has not ended")
         written = self._people.write(self._output)
         return self._desk.envelope("closed", self._desk.close(self._output, written))
 
-    def _running(self, request: Envelope, name: str, due: object) -> Course:
-        """Return the course of the run; ProtocolError for another plan or another place."""
-        course, body = self._course, request.body
-        if course is None:
+    @property
+    def _running(self) -> Course:
+        if self._course is None:
             raise ProtocolError("the run has not begun")
-        if body.get("plan") != course.plan.digest().hex() or body.get(name) != due:
-            raise ProtocolError(f"the request is not for this plan, or its {name} is not due")
-        return course
+        return self._course
+
+    def _place(self, kind: str) -> Place:
+        """Return where the run stands, as the site knows it, whatever the request says."""
+        course = self._course
+        if course is None or kind not in ("round", "outcome", "close"):
+            return Place(kind, 0, 0, kind)
+        step = "end" if course.finished else course.step.name
+        phase = self._phase if kind == "round" else course.place
+        return Place(step, course.round, 0, f"{kind} {phase}")

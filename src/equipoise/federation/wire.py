@@ -11,6 +11,7 @@ import json
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
@@ -110,12 +111,13 @@ _HEADER = {"kind": str, "sender": str, "body": dict, "head": str, "blocks": int,
 
 def _header(data: bytes) -> dict[str, Any]:
     try:
-        content = cast("dict[str, Any]", json.loads(data))
+        content: Any = json.loads(data)
         same = canonical(content) == data
     except (ValueError, RecursionError) as error:
         raise ProtocolError("the header of a message cannot be read") from error
-    if not same or set(content) != set(_HEADER):
+    if not same or not isinstance(content, dict) or content.keys() != _HEADER.keys():
         raise ProtocolError("the header of a message is not in its canonical form")
+    content = cast("dict[str, Any]", content)
     for name, kind in _HEADER.items():
         if not isinstance(content[name], kind):
             raise ProtocolError(f"the header of a message has a wrong {name}")
@@ -138,6 +140,12 @@ def _checked(stream: Iterator[bytes], number: int, sha256: str) -> Iterator[byte
         raise ProtocolError("the message goes on after its last block")
     if joint.hexdigest() != sha256:
         raise ProtocolError("the blocks of a message are not those that were signed")
+
+
+def end(blocks: Iterable[bytes]) -> None:
+    """Raise ProtocolError unless no block of a message is left, and all came as signed."""
+    for _ in blocks:
+        raise ProtocolError("the message has a block that nobody asked for")
 
 
 def pack_record(record: object) -> bytes:
@@ -199,7 +207,7 @@ def pack_outcome(outcome: Next[Any] | Done[Any]) -> list[bytes]:
 
 def unpack_outcome(blocks: Iterable[bytes], types: Mapping[str, type]) -> Next[Any] | Done[Any]:
     """Return what `pack_outcome` packed; ProtocolError for anything else."""
-    parts = list(blocks)
+    parts = list(islice(blocks, 3))  # a longer message does not fill the memory
     if len(parts) != 2 or parts[0] not in (b"next", b"done"):
         raise ProtocolError("an outcome is one record, marked next or done")
     record = unpack_record(parts[1], types)

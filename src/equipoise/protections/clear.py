@@ -11,8 +11,14 @@ from equipoise.sums import Integers, Schema, add, check_total, from_bytes, to_by
 
 def read_blocks(schema: Schema, message: Message) -> Iterable[Integers]:
     """Yield the blocks of a message; ProtocolError where their number is another."""
-    for block, data in zip(schema.blocks, message.blocks, strict=True):
+    came = iter(message.blocks)
+    for block in schema.blocks:
+        data = next(came, None)
+        if data is None:
+            raise ProtocolError(f"expected {len(schema.blocks)} blocks, got fewer")
         yield from_bytes(block, data)
+    if next(came, None) is not None:
+        raise ProtocolError(f"expected {len(schema.blocks)} blocks, got more")
 
 
 def read_total(schema: Schema, message: Message) -> tuple[Integers, ...]:

@@ -30,8 +30,13 @@ class Keystreams:
     running: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def apply(self, ring: Mapping[str, NDArray[np.uint64]], sign: int) -> None:
-        """Add the next values of each field's keystream to `ring`, or take them away."""
+        """Add the next values of each field's keystream to `ring`, or take them away.
+
+        ValueError for an array that is not contiguous: its copy would be masked, not it.
+        """
         for name, values in ring.items():
+            if not values.flags.c_contiguous:
+                raise ValueError(f"{name}: only a contiguous array can be masked in place")
             if name not in self.running:
                 both = derive_key(self.secret, self.info + b"|" + name.encode(), 48)
                 cipher = Cipher(algorithms.AES(both[:32]), modes.CTR(both[32:]))

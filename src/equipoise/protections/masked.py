@@ -33,11 +33,14 @@ from numpy.typing import NDArray
 
 from equipoise.errors import DisclosureError, ProtocolError
 from equipoise.protection import Accepted, Context, Message, Party
-from equipoise.protections.clear import read_total, total_message
+from equipoise.protections.clear import read_blocks, read_total, total_message
 from equipoise.protections.keystream import Keystreams, derive_key
 from equipoise.protections.shares import combine, split
 from equipoise.step import Done, Next
-from equipoise.sums import Block, Integers, Schema, check_total, from_bytes, to_bytes
+from equipoise.sums import Block, Integers, Schema, check_total, to_bytes
+
+SECRET = 32
+"""Bytes of a private key and of a seed; a share of either is as long."""
 
 COLLUDING = 1
 """How many sites may collude with the centre without reading another's sums."""
@@ -79,7 +82,7 @@ class MaskedSite:
     party: Party
     schema: Schema
     values: Iterable[Integers]
-    key: X25519PrivateKey = field(default_factory=X25519PrivateKey.generate)
+    key: bytes = field(default_factory=lambda: os.urandom(32))
     seed: bytes = field(default_factory=lambda: os.urandom(32))
     phase: int = 0
     public: dict[str, bytes] = field(default_factory=dict[str, bytes])
@@ -101,7 +104,7 @@ class MaskedSite:
 
     def _keys(self, request: Message) -> Message:
         del request
-        public = self.key.public_key().public_bytes_raw()
+        public = self._private.public_key().public_bytes_raw()
         signature = self.party.sign(self._bound(b"key", public))
         return Message(_pack({"key": (public + signature).hex()}))
 
@@ -109,10 +112,10 @@ class MaskedSite:
         for site, signed in _unpack(request.head, "keys", self.context.sites).items():
             self.party.verify(site, signed[32:], self._bound(b"key", signed[:32]))
             self.public[site] = signed[:32]
-        if self.public[self.party.name] != self.key.public_key().public_bytes_raw():
+        if self.public[self.party.name] != self._private.public_key().public_bytes_raw():
             raise ProtocolError("the centre announced another key for this site")
         n, t = len(self.context.sites), threshold(len(self.context.sites))
-        seeds, keys = split(self.seed, t, n), split(self.key.private_bytes_raw(), t, n)
+        seeds, keys = split(self.seed, t, n), split(self.key, t, n)
         sealed = {
             site: self._seal(site, seeds[i] + keys[i]).hex()
             for i, site in enumerate(self.context.sites)
@@ -122,25 +125,26 @@ class MaskedSite:
     def _input(self, request: Message) -> Message:
         for site, sealed in _unpack(request.head, "shares", self.context.sites).items():
             opened = self._open(site, sealed)
-            half = len(opened) // 2
-            self.seed_shares[site], self.key_shares[site] = opened[:half], opened[half:]
+            if len(opened) != 2 * SECRET:
+                raise ProtocolError(f"the shares that {site} sent have another length")
+            self.seed_shares[site], self.key_shares[site] = opened[:SECRET], opened[SECRET:]
         return Message(b"", self._masked())
 
     def _unmask(self, request: Message) -> Message:
         survivors = _unpack(request.head, "survivors", self.context.sites)
         answer = {site: self.seed_shares[site].hex() for site in survivors}
         # No secret of this round outlives it.
-        self.seed, self.seed_shares, self.key_shares = b"", {}, {}
+        self.key, self.seed, self.seed_shares, self.key_shares = b"", b"", {}, {}
         return Message(_pack({"seeds": answer}))
 
     def _masked(self) -> Iterator[bytes]:
         info = self._bound(b"mask", b"")
-        streams = [(1, Keystreams(self.seed, info))]
+        private, streams = self._private, [(1, Keystreams(self.seed, info))]
         for site in self.context.sites:
             if site != self.party.name:
                 peer = X25519PublicKey.from_public_bytes(self.public[site])
                 sign = 1 if self.party.name < site else -1
-                streams.append((sign, Keystreams(self.key.exchange(peer), info)))
+                streams.append((sign, Keystreams(private.exchange(peer), info)))
         for block, values in zip(self.schema.blocks, self.values, strict=True):
             ring = {
                 name: values[name].astype(np.int64, order="C").view(np.uint64) for name in block
@@ -149,9 +153,12 @@ class MaskedSite:
                 stream.apply(ring, sign)
             yield to_bytes(block, {name: ring[name].view(np.int64) for name in block})
 
+    @property
+    def _private(self) -> X25519PrivateKey:
+        return X25519PrivateKey.from_private_bytes(self.key)
+
     def _channel(self, site: str) -> AESGCM:
-        key = self.party.name if site == self.party.name else site
-        return AESGCM(derive_key(self.party.channel(key), self._bound(b"channel", b"")))
+        return AESGCM(derive_key(self.party.channel(site), self._bound(b"channel", b"")))
 
     def _seal(self, to: str, plain: bytes) -> bytes:
         nonce = os.urandom(12)
@@ -210,7 +217,7 @@ class MaskedCentre:
         }
 
     def _add(self, answers: Mapping[str, Message]) -> dict[str, Message]:
-        streams = [answers[site].blocks for site in self.context.sites]
+        streams = [read_blocks(self.schema, answers[site]) for site in self.context.sites]
         for block, *parts in zip(self.schema.blocks, *streams, strict=True):
             self.masked.append(_ring_sum(block, parts))
         survivors = dict.fromkeys(self.context.sites, "")
@@ -241,10 +248,9 @@ def _single(head: bytes, key: str) -> str:
         raise ProtocolError(f"the {key} of a masked round cannot be read") from error
 
 
-def _ring_sum(block: Block, parts: Sequence[bytes]) -> dict[str, NDArray[np.uint64]]:
-    read = [from_bytes(block, part) for part in parts]
+def _ring_sum(block: Block, parts: Sequence[Integers]) -> dict[str, NDArray[np.uint64]]:
     zero = {name: np.zeros(f.shape, np.uint64) for name, f in block.items()}
-    for part in read:
+    for part in parts:
         for name in zero:
             zero[name] += part[name].view(np.uint64)
     return zero

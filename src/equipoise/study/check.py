@@ -7,6 +7,7 @@ from pathlib import Path
 from equipoise.errors import DisclosureError
 from equipoise.federation import budget, registry
 from equipoise.federation.budget import Disclosure
+from equipoise.federation.load import Loaded
 from equipoise.federation.roster import Register, Roster, make_roster, published_counts
 from equipoise.plan import Member
 from equipoise.study.compile import ROSTER_K, K, compile_plan
@@ -15,14 +16,33 @@ from equipoise.study.run import Inputs, read_inputs
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What a site's files hold.
+
+    variants           of the public list
+    swapped            those among them that count the other allele, and are flipped
+    absent             of the list, and taken as not called
+    without_genotypes  rows of phenotypes for nobody in the genotypes, which are left
+                       out; None stands for 1 to 4
+    """
+
+    variants: int
+    swapped: int
+    absent: int
+    without_genotypes: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
     """A study without problems: who takes part and what would leave.
 
+    files    for each site what its files hold of the list and of each other
     rosters  for each site how its roster stands to the earlier ones in its register
     """
 
     study: Study
     people: Mapping[str, Mapping[str, object]]
+    files: Mapping[str, Held]
     notes: tuple[str, ...]
     disclosure: Disclosure
     rosters: Mapping[str, str]
@@ -52,10 +72,17 @@ def check(path: Path, homes: Path | None = None) -> Checked:
     return Checked(
         inputs.study,
         {name: published_counts(roster, K) for name, roster in rosters.items()},
+        {name: _held(loaded) for name, loaded in sorted(inputs.loaded.items())},
         _notes(inputs),
         found,
         {name: _stands(homes, name, roster) for name, roster in rosters.items()},
     )
+
+
+def _held(loaded: Loaded) -> Held:
+    found, unknown = loaded.alignment, loaded.unknown_phenotypes
+    variants = found.matched + found.swapped
+    return Held(variants, found.swapped, found.absent, None if 0 < unknown < K else unknown)
 
 
 def _notes(inputs: Inputs) -> tuple[str, ...]:
@@ -64,7 +91,8 @@ def _notes(inputs: Inputs) -> tuple[str, ...]:
 
 def _stands(homes: Path | None, name: str, roster: Roster) -> str:
     """Say how a roster stands to earlier ones; DisclosureError where it is too near."""
-    if homes is None or not (homes / name).exists():
+    # A register without its key has nothing in it; to open it would make one.
+    if homes is None or not (homes / name / "register.key").exists():
         return "no earlier roster"
     earlier = Register(homes / name, ROSTER_K).compare(roster)
     if not earlier:

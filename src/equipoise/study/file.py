@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from equipoise.consent.terms import PURPOSES, Purpose
 from equipoise.errors import ConsentError, InputError, Problem
+from equipoise.federation.identity import CENTRE
 from equipoise.study.records import (
     Audit,
     Covariates,
@@ -246,6 +247,9 @@ def _sites(sections: list[Section], folder: Path) -> tuple[SiteFiles, ...]:
         if name and name.casefold() in sites:
             remedy = "give each site its own name; upper and lower case count as the same"
             section.add("name", f"the site name `{name}` again", "a name of its own", remedy)
+        if name.casefold() == CENTRE:
+            found = f"a site of the name `{name}`"
+            section.add("name", found, "another name", "choose one; the centre signs with this")
         sites[name.casefold()] = SiteFiles(
             name,
             genotypes=_path(section, "genotypes", folder),

@@ -4,8 +4,8 @@ import hashlib
 import secrets
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -14,7 +14,6 @@ from typing import Any
 from equipoise.artefacts import gwas_ssf
 from equipoise.dossier import report
 from equipoise.errors import (
-    EquipoiseError,
     FaultError,
     InputError,
     Problem,
@@ -35,14 +34,10 @@ from equipoise.genotypes.variants import Variants
 from equipoise.ledger.entry import Entry
 from equipoise.ledger.log import Log
 from equipoise.plan import Member, Plan
-from equipoise.study import file, results
+from equipoise.study import file, folders, results
 from equipoise.study.compile import ROSTER_K, K, compile_plan, public_study
 from equipoise.study.records import SiteFiles, Study
 from equipoise.transports.local import Handle, LocalTransport
-
-
-LITTLE = 2**20
-"""Bytes left on a disk below which a fault is said to come with a full one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,27 +88,28 @@ def run(
     and erased. A run that a site refuses leaves its ledgers in a folder beside `out`.
     """
     began = perf_counter()
-    target = _free(out)
+    target = folders.free(out)
     inputs = read_inputs(path)
-    partial = _new(target.with_name(f".{target.name}.{secrets.token_hex(4)}"))
+    partial = folders.new(target.with_name(f".{target.name}.{secrets.token_hex(4)}"))
     try:
-        with _homes(homes) as at:
+        with folders.homes(homes) as at:
             outcome = _run(inputs, partial, at, progress, began)
         partial.replace(target)
     except RefusedError as error:
-        kept = _keep_refusal(partial, target)
+        kept = folders.keep_refusal(partial, target)
         error.args = (f"{error}\nThe ledgers of the refused run are in {kept}.",)
         raise
     except FaultError as error:
-        error.args = (f"{error}{_full(target.parent)}",)
+        error.args = (f"{error}{folders.full(target.parent)}",)
         raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Outcome(out, outcome.results, outcome.root)
 
 
-def _problems(path: Path, error: InputError) -> tuple[Problem, ...]:
-    return error.problems or (Problem(str(path), None, str(error), "none", "mend it"),)
+def _problems(path: Path, error: InputError) -> Sequence[Problem]:
+    said = [Problem(str(path), None, str(error), "none", "mend it")] if str(error) else []
+    return error.problems or said
 
 
 def _load(study: Study, site: SiteFiles, listed: Variants | None) -> Loaded:
@@ -126,61 +122,6 @@ def _load(study: Study, site: SiteFiles, listed: Variants | None) -> Loaded:
         purpose=study.purpose,
         as_of=study.as_of,
     )
-
-
-def _free(out: Path) -> Path:
-    """Return where `out` leads; InputError unless a folder can be put there."""
-    target = out.resolve()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(
-            f"{out} exists already; a run writes a new folder and never into an old one:"
-            " choose another --out or remove it"
-        )
-    if target.is_mount():
-        raise InputError(f"{out} is where a disk is mounted; choose a new folder inside it")
-    return target
-
-
-def _new(folder: Path) -> Path:
-    """Make a folder, with the rights that the system gives to new ones, and return it."""
-    try:
-        folder.mkdir(parents=True)
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        where = folder.parent
-        raise InputError(
-            f"{where}: no folder can be made here ({error.strerror}); choose another --out"
-        ) from error
-    return folder
-
-
-def _full(folder: Path) -> str:
-    """Return a sentence where a disk in use is full, nothing where none is."""
-    for used in (folder, Path(tempfile.gettempdir())):
-        if shutil.disk_usage(used).free < LITTLE:
-            return f"\nThe disk of {used} is full: free some of it and run again."
-    return ""
-
-
-def _keep_refusal(partial: Path, out: Path) -> Path:
-    number = 1
-    while (kept := out.with_name(f"{out.name}.refused-{number}")).exists():
-        number += 1
-    return partial.replace(kept)
-
-
-@contextmanager
-def _homes(homes: Path | None) -> Generator[Path]:
-    if homes is not None:
-        try:
-            homes.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
-            raise InputError(
-                f"{homes}: no folder can be made here ({error.strerror}); choose another --homes"
-            ) from error
-        yield homes
-        return
-    with tempfile.TemporaryDirectory(prefix="equipoise-sites-") as made:
-        yield Path(made)
 
 
 def _run(
@@ -228,8 +169,10 @@ def _run(
             done = centre.run(public_study(study), digest)
             outcome = _write(inputs, out, done, log, began)
             _close(centre, done, log)
-        except EquipoiseError as error:
-            raise (broken or [error])[0] from None
+        except Exception:
+            if broken:
+                raise broken[0] from None
+            raise
         return Outcome(out, outcome, log.root.hex())
 
 

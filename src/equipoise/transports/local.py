@@ -1,5 +1,6 @@
 """Sites as threads of this process, reached through queues that carry bytes alone."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from queue import Empty, Full, Queue
 from threading import Event, Thread
@@ -8,6 +9,8 @@ from equipoise.errors import TransportError
 
 Handle = Callable[[Iterator[bytes]], Iterator[bytes]]
 """What a site does with a message: it takes frames and gives frames."""
+
+logger = logging.getLogger(__name__)
 
 FRAMES_AHEAD = 4
 """How many frames may wait in a queue, so that streams stay in bounded memory."""
@@ -24,16 +27,18 @@ class _Pipe:
         self._broken = Event()
 
     def fill(self, frames: Iterable[bytes]) -> None:
-        """Put all frames in, and then the end. Nothing more once the pipe is broken."""
+        """Put all frames in, and then the end. Nothing more once the pipe is broken.
+
+        Where the frames themselves fail, the reader learns that they are cut off.
+        """
         try:
             for frame in frames:
                 self._put(frame)
             self._put(None)
-        except TransportError:
-            return
-        except BaseException:
+        except Exception as error:
+            if not self._broken.is_set():
+                logger.warning("a stream was cut off: %s", type(error).__name__)
             self.break_off()
-            raise
 
     def frames(self) -> Iterator[bytes]:
         """Yield the frames as they come; TransportError where the stream was broken off."""

@@ -1,0 +1,76 @@
+"""The folders of a run: where its results may go, and where sites keep what is theirs."""
+
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from errno import EDQUOT, ENOSPC
+from pathlib import Path
+
+from equipoise.errors import InputError
+
+LITTLE = 2**20
+"""Bytes left on a disk below which a fault is said to come with a full one."""
+
+
+def free(out: Path) -> Path:
+    """Return where `out` leads; InputError unless a folder can be put there."""
+    target = out.resolve()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(
+            f"{out} exists already; a run writes a new folder and never into an old one:"
+            " choose another --out or remove it"
+        )
+    if target.is_mount():
+        raise InputError(f"{out} is where a disk is mounted; choose a new folder inside it")
+    return target
+
+
+def new(folder: Path) -> Path:
+    """Make a folder, with the rights that the system gives to new ones, and return it.
+
+    InputError where none can be made, OSError where the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise _refused(folder.parent, "--out", error) from error
+    return folder
+
+
+def _refused(place: Path, option: str, error: OSError) -> Exception:
+    if error.errno in (ENOSPC, EDQUOT):
+        return error
+    return InputError(
+        f"{place}: no folder can be made here ({error.strerror}); choose another {option}"
+    )
+
+
+def full(folder: Path) -> str:
+    """Return a sentence where a disk in use is full, nothing where none is."""
+    for used in (folder, Path(tempfile.gettempdir())):
+        if shutil.disk_usage(used).free < LITTLE:
+            return f"\nThe disk of {used} is full: free some of it and run again."
+    return ""
+
+
+def keep_refusal(partial: Path, out: Path) -> Path:
+    """Move a refused run beside where its results would have been; return the place."""
+    number = 1
+    while (kept := out.with_name(f"{out.name}.refused-{number}")).exists():
+        number += 1
+    return partial.replace(kept)
+
+
+@contextmanager
+def homes(given: Path | None) -> Generator[Path]:
+    """Lend the folder given for the sites' own, or one that is erased afterwards."""
+    if given is not None:
+        try:
+            given.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise _refused(given, "--homes", error) from error
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="equipoise-sites-") as made:
+        yield Path(made)
