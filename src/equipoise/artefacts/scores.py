@@ -21,7 +21,7 @@ def write(
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w") as file:
+    with partial.open("w", encoding="utf-8") as file:
         file.write("IID\tscore\tfold\n")
         file.writelines(rows)
         file.flush()

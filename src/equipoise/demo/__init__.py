@@ -1,6 +1,7 @@
 """The bundled study: four real cohorts, small enough to come with the package."""
 
 import shutil
+import tempfile
 from importlib.resources import files
 from pathlib import Path
 
@@ -30,4 +31,8 @@ def copy(destination: Path) -> None:
         raise InputError(
             Problem(str(destination), None, found, "a new or empty folder", "name another folder")
         )
-    shutil.copytree(folder(), destination, dirs_exist_ok=True, copy_function=shutil.copyfile)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".equipoise-demo-") as made:
+        whole = Path(made) / "study"
+        shutil.copytree(folder(), whole, copy_function=shutil.copyfile)
+        whole.replace(destination)

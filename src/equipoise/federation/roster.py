@@ -62,7 +62,9 @@ def published_counts(roster: Roster, k: int) -> dict[str, object]:
 
     Reasons under k people merge into `other`. Where `other` is still under k, the
     smallest reason shown goes into it, since `recruited` less the rest would give it
-    away; where there is none, `recruited` is withheld with it.
+    away; where there is none, `recruited` is withheld with it. The same where `other`
+    is made of reasons with k - 1 people each: nothing else would add up to it. Reasons
+    of one size go together, since a rule that picks one tells about the rest.
 
     >>> r = Roster(("p",) * 80, np.arange(80), 92, {"withdrawn": 9, "no permission": 3})
     >>> published_counts(r, 5)
@@ -70,9 +72,11 @@ def published_counts(roster: Roster, k: int) -> dict[str, object]:
     """
     shown = {reason: n for reason, n in roster.refused.items() if n >= k}
     rest = sum(roster.refused.values()) - sum(shown.values())
-    while 0 < rest < k and shown:
-        smallest = min(shown, key=lambda reason: (shown[reason], reason))
-        rest += shown.pop(smallest)
+    hidden = len(roster.refused) - len(shown)
+    while shown and (0 < rest < k or 0 < rest == (k - 1) * hidden):
+        smallest = min(shown.values())
+        for reason in [reason for reason, n in shown.items() if n == smallest]:
+            rest, hidden = rest + shown.pop(reason), hidden + 1
     refused: dict[str, int | None] = dict(sorted(shown.items()))
     if rest:
         refused[OTHER] = rest if rest >= k else None

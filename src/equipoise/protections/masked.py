@@ -272,7 +272,8 @@ class Masked:
         if n_sites < 3:
             raise DisclosureError(
                 f"masked sums need at least 3 sites, this study has {n_sites}: each of two"
-                " sites would learn the other's sums by subtracting its own; add a site"
+                " sites would learn the other's sums by subtracting its own; add a site, or use"
+                ' kind = "clear" where one party may see every sum'
             )
 
     def site(

@@ -1,18 +1,20 @@
 """What a study would let out, known before it runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from equipoise.cohort import Cohort
 from equipoise.errors import DisclosureError
 from equipoise.federation import budget, registry
 from equipoise.federation.budget import Disclosure
 from equipoise.federation.load import Loaded
-from equipoise.federation.roster import Register, Roster, make_roster, published_counts
-from equipoise.plan import Member
+from equipoise.federation.roster import Register, Roster, folds, make_roster, published_counts
+from equipoise.plan import Member, Plan
 from equipoise.study.compile import ROSTER_K, K, compile_plan
 from equipoise.study.records import Study
 from equipoise.study.run import Inputs, read_inputs
+from equipoise.sums import add, decode, encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ def check(path: Path, homes: Path | None = None) -> Checked:
     registry.protection(plan.protection).check(len(members))
     found = budget.disclosure(plan, registry.build)
     budget.check(plan, found)
+    _count(plan, [_cohort(inputs, plan, name, roster) for name, roster in rosters.items()])
     return Checked(
         inputs.study,
         {name: published_counts(roster, K) for name, roster in rosters.items()},
@@ -77,6 +80,27 @@ def check(path: Path, homes: Path | None = None) -> Checked:
         found,
         {name: _stands(homes, name, roster) for name, roster in rosters.items()},
     )
+
+
+def _cohort(inputs: Inputs, plan: Plan, name: str, roster: Roster) -> Cohort:
+    data = inputs.loaded[name].dataset
+    columns = {name: column[roster.rows] for name, column in data.columns.items()}
+    fold = folds(roster.ids, plan.seed, plan.folds)
+    return Cohort(data.genotypes, roster.rows, columns, fold)
+
+
+def _count(plan: Plan, cohorts: Sequence[Cohort]) -> None:
+    """Take the plan's census here, to raise now what would end the run after it."""
+    census = registry.build(plan.steps[0], None)
+    state = census.start()
+    schema = census.schema(state)
+    answers = [
+        [encode(b, s, cohort.n) for b, s in zip(schema.blocks, sums, strict=True)]
+        for cohort in cohorts
+        for sums in [census.summarise(cohort, state)]
+    ]
+    totals = zip(schema.blocks, add(schema, answers), strict=True)
+    census.advance(state, [decode(block, total) for block, total in totals])
 
 
 def _held(loaded: Loaded) -> Held:
