@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from equipoise.federation import agreement, registry
+from equipoise.federation import agreement, registry, wire
 from equipoise.federation.course import Course
 from equipoise.federation.journal import Journal
 from equipoise.federation.site import Site
@@ -70,6 +70,10 @@ def ready_for_anything(federation: Federation, patch: Patch) -> None:
     patch.setattr(Course, "asks", property(lambda self: True))
 
 
+def always_asking(federation: Federation, patch: Patch) -> None:
+    patch.setattr(Course, "asks", property(lambda self: True))
+
+
 def begins_by_itself(federation: Federation, patch: Patch) -> None:
     def running(self: Site) -> Course:
         if self._course is None:
@@ -102,6 +106,13 @@ ROUNDS = [
         asks(body(), Message(b"again")),
         "census 1 0 round 0 was answered before, to another request",
         ready_for_anything,
+    ),
+    Attack(
+        "a round before its state is published",
+        at("frequency", "state"),
+        asks(body()),
+        "no round is due here before what follows is published",
+        always_asking,
     ),
     Attack(
         "a further round of a step that has ended",
@@ -194,6 +205,14 @@ ROUNDS = [
         asks(body(round=[1])),
         "not due here: wrong round",
         no_due,
+    ),
+    Attack(
+        "a block that nobody asked for",
+        at("census", "round"),
+        asks(body(), Message(b"", [b"x"])),
+        "a block that nobody asked for",
+        without((wire, "end")),
+        kind="masked",
     ),
     Attack(
         "a phase before its turn",

@@ -41,7 +41,7 @@ def by_integral(t: float, dof: float) -> float:
 
 
 @pytest.mark.parametrize("dof", [3, 50, 350, 5_000, 400_000])
-@pytest.mark.parametrize("t", [0.5, 5.0, 30.0, 37.0, 38.5, 40.0, 60.0, 200.0, 1e3, 1e6])
+@pytest.mark.parametrize("t", [0.5, 5.0, 30.0, 37.0, 38.3, 38.5, 40.0, 60.0, 200.0, 1e3, 1e6])
 def test_the_tail_of_t_is_right_however_far_out(t: float, dof: int) -> None:
     found = float(student_log_tail(np.array([t]), dof)[0])
     # The logarithm of the beta function loses nine digits of a million at most.

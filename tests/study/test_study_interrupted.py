@@ -40,7 +40,7 @@ def on_its_way(base: Path) -> bool:
     """Say whether the scan has been published: its state is in a site's ledger."""
     return any(
         b'"association"' in path.read_bytes()
-        for path in base.glob(".out.*/sites/*/ledger/entries.jsonl")
+        for path in base.glob(".out.*/out/sites/*/ledger/entries.jsonl")
     )
 
 

@@ -67,7 +67,7 @@ def _unpack(head: bytes, key: str, sites: Sequence[str]) -> dict[str, bytes]:
     try:
         content = cast("dict[str, dict[str, str]]", json.loads(head))
         found = {site: bytes.fromhex(value) for site, value in content[key].items()}
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise ProtocolError(f"the {key} of a masked round cannot be read") from error
     if set(found) != set(sites):
         raise ProtocolError(f"the {key} of a masked round are not those of the listed sites")
@@ -244,7 +244,7 @@ class MaskedCentre:
 def _single(head: bytes, key: str) -> str:
     try:
         return str(json.loads(head)[key])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ProtocolError(f"the {key} of a masked round cannot be read") from error
 
 

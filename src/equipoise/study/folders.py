@@ -2,8 +2,6 @@
 
 import shutil
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
@@ -26,16 +24,16 @@ def free(out: Path) -> Path:
     return target
 
 
-def new(folder: Path) -> Path:
-    """Make a folder, with the rights that the system gives to new ones, and return it.
+def new(folder: Path) -> None:
+    """Make the folder that a run works in: nobody else reads it.
 
     InputError where none can be made, OSError where the disk is full.
     """
     try:
-        folder.mkdir(parents=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
     except OSError as error:
         raise _refused(folder.parent, "--out", error) from error
-    return folder
 
 
 def _refused(place: Path, option: str, error: OSError) -> Exception:
@@ -62,15 +60,11 @@ def keep_refusal(partial: Path, out: Path) -> Path:
     return partial.replace(kept)
 
 
-@contextmanager
-def homes(given: Path | None) -> Generator[Path]:
-    """Lend the folder given for the sites' own, or one that is erased afterwards."""
-    if given is not None:
-        try:
-            given.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise _refused(given, "--homes", error) from error
-        yield given
-        return
-    with tempfile.TemporaryDirectory(prefix="equipoise-sites-") as made:
-        yield Path(made)
+def homes(given: Path | None, work: Path) -> Path:
+    """Return the folder of the sites' own: the one given, or one that goes with the work."""
+    folder = given or work / "homes"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _refused(folder, "--homes", error) from error
+    return folder

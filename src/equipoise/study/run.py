@@ -3,7 +3,6 @@
 import hashlib
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -90,10 +89,13 @@ def run(
     began = perf_counter()
     target = folders.free(out)
     inputs = read_inputs(path)
-    partial = folders.new(target.with_name(f".{target.name}.{secrets.token_hex(4)}"))
+    # All that a run writes before it has ended lies in here, whatever breaks it off.
+    work = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    partial = work / "out"
     try:
-        with folders.homes(homes) as at:
-            outcome = _run(inputs, partial, at, progress, began)
+        folders.new(work)
+        partial.mkdir()
+        outcome = _run(inputs, work, folders.homes(homes, work), progress, began)
         partial.replace(target)
     except RefusedError as error:
         kept = folders.keep_refusal(partial, target)
@@ -103,7 +105,7 @@ def run(
         error.args = (f"{error}{folders.full(target.parent)}",)
         raise
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
     return Outcome(out, outcome.results, outcome.root)
 
 
@@ -125,8 +127,9 @@ def _load(study: Study, site: SiteFiles, listed: Variants | None) -> Loaded:
 
 
 def _run(
-    inputs: Inputs, out: Path, homes: Path, progress: Progress | None, began: float
+    inputs: Inputs, work: Path, homes: Path, progress: Progress | None, began: float
 ) -> Outcome:
+    out = work / "out"
     study, digest = inputs.study, inputs.variants.digest().hex()
     names = sorted(inputs.loaded)
     identities = {name: Identity.at(homes / name, name) for name in [*names, CENTRE]}
@@ -142,7 +145,6 @@ def _run(
             raise ProtocolError("the plan is not the one that follows from the study file")
 
     with ExitStack() as stack:
-        journals = stack.enter_context(tempfile.TemporaryDirectory(prefix="equipoise-journals-"))
         handles: dict[str, Handle] = {}
         for name in names:
             desk = Desk(
@@ -152,7 +154,7 @@ def _run(
                 variants=digest,
                 publics=publics,
                 approve=approve,
-                journal=Journal(Path(journals) / name),
+                journal=Journal(work / "journals" / name),
                 ledger=stack.enter_context(
                     _log(out / "sites" / name / "ledger", study.id, identities[name])
                 ),
