@@ -106,8 +106,8 @@ class Frequency:
         return blocks_of(self.n_variants, self.block_size)
 
     def _block(self, size: int) -> Block:
-        reads = (Read(GENOTYPE, 1),)
+        alleles = (Read(GENOTYPE, 1),)
         return {
-            "called": head_count((size,), self.people, reads=reads),
-            "alleles": head_count((size,), self.people, reads=reads, per_person=2),
+            "called": head_count((size,), self.people, reads=(Read(GENOTYPE, None),)),
+            "alleles": head_count((size,), self.people, reads=alleles, per_person=2),
         }

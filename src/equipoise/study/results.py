@@ -77,7 +77,7 @@ def neg_log_10_p(t: NDArray[np.float64], dof: int) -> NDArray[np.float64]:
     >>> round(float(neg_log_10_p(np.array([1.959963984540054]), 10**9)[0]), 6)
     1.30103
     """
-    return -(student_log_tail(np.abs(t), dof) + np.log(2.0)) / np.log(10.0)
+    return 0.0 - (student_log_tail(np.abs(t), dof) + np.log(2.0)) / np.log(10.0)
 
 
 def to_json(content: Mapping[str, Any]) -> str:
