@@ -126,7 +126,7 @@ class Plan:
             content["steps"] = tuple(_step_from_json(step) for step in content["steps"])
             plan = Plan(**content)
             same = plan.to_bytes() == data
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ProtocolError("the plan cannot be read") from error
         if plan.version != VERSION:
             raise ProtocolError(f"the plan has version {plan.version}; this site reads {VERSION}")

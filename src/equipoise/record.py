@@ -43,7 +43,7 @@ def rounded(record: T) -> T:
         step = step_of(declared)
         if step is not None:
             value = np.asarray(getattr(record, declared.name), np.float64)
-            changes[declared.name] = np.rint(value / step) * step + 0.0
+            changes[declared.name] = np.asarray(np.rint(value / step) * step + 0.0)
     return replace(cast("Any", record), **changes)
 
 
@@ -56,7 +56,9 @@ def agree(own: object, proposed: object) -> None:
         )
     for declared in fields(cast("Any", own)):
         mine, theirs = getattr(own, declared.name), getattr(proposed, declared.name)
-        if not _close(np.asarray(mine), np.asarray(theirs), step_of(declared)):
+        if type(mine) is not type(theirs) or not _close(
+            np.asarray(mine), np.asarray(theirs), step_of(declared)
+        ):
             raise ProtocolError(
                 f"the published {type(own).__name__}.{declared.name} does not follow from the totals"
             )
@@ -71,5 +73,6 @@ def _close(mine: NDArray[Any], theirs: NDArray[Any], step: float | None) -> bool
     if not np.array_equal(missing, np.isnan(theirs)):
         return False
     on_grid = np.rint(theirs / step) * step == theirs
+    on_grid &= ~(np.signbit(theirs) & (theirs == 0))
     near = np.abs(mine - theirs) <= 1.5 * step
     return bool(np.all(missing | (near & on_grid)))

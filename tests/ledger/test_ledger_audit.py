@@ -322,3 +322,15 @@ def test_a_site_signed_by_another_key_is_refused(out):
 def test_a_removed_log_is_named(out, path):
     shutil.rmtree(out / path)
     assert any(line.startswith(path) and "missing" in line for line in problems(out))
+
+
+def state(digest):
+    return Entry("state", {"step": "association", "round": 1, "sha256": digest * 64})
+
+
+def test_a_centre_that_published_different_results_to_different_sites_is_found(tmp_path):
+    heads = [
+        write_log(tmp_path, site, [state(digest)]) for site, digest in (("FIN", "a"), ("TSI", "b"))
+    ]
+    write_log(tmp_path, "centre", [sites_entry("FIN", "TSI"), state("a"), *heads, closed()])
+    only(tmp_path, f"sites/TSI/ledger/{ENTRIES}: not the states and results")

@@ -161,13 +161,15 @@ class Clumping:
 
     def _weights(self, gram: NDArray[np.float64]) -> Weights:
         variants: list[int] = []
-        columns: list[NDArray[np.float64]] = []
+        columns = [np.zeros((self.folds + 1, 0))]
         strength = self._strength()
         for row, t in enumerate(strength):
             passed = np.zeros(len(t), np.bool_)
             passed[self._ranked(t)] = True
             strength[row] = np.where(passed, t, 0.0)
         for candidates, matrices in zip(self.candidates(), gram, strict=True):
+            if not len(candidates):
+                continue
             weights = np.zeros((self.folds + 1, len(candidates)))
             for row, matrix in enumerate(matrices):
                 stay = self._clump(strength[row, candidates], matrix)

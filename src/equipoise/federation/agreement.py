@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import equipoise
@@ -13,6 +14,21 @@ from equipoise.plan import Member, Plan, canonical
 from equipoise.protection import Context
 
 Verify = Callable[[str, bytes, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run stands for a site: each place has one answer, entered under it."""
+
+    step: str
+    round: int
+    attempt: int
+    phase: str
+
+    @property
+    def name(self) -> str:
+        """The place in one line."""
+        return f"{self.step} {self.round} {self.attempt} {self.phase}"
 
 
 def content(plan: Plan) -> bytes:
@@ -71,6 +87,14 @@ def member(identity: Identity, people: int) -> Member:
     """Return a site's own line in the plan."""
     keys = identity.signing_key.hex(), identity.channel_key.hex()
     return Member(identity.name, *keys, people)
+
+
+def place(kind: str, course: Course | None, phase: int) -> Place:
+    """Return where a site stands, as it knows it, whatever a request of this kind says."""
+    if course is None or kind not in ("round", "outcome", "close"):
+        return Place(kind, 0, 0, kind)
+    step = "end" if course.finished else course.step.name
+    return Place(step, course.round, 0, f"{kind} {phase if kind == 'round' else course.place}")
 
 
 def asked(context: Context, phase: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.federation import agreement, wire
+from equipoise.federation.agreement import Place
 from equipoise.federation.identity import Identity, Peers
 from equipoise.federation.journal import Journal
 from equipoise.federation.wire import Envelope
@@ -22,21 +23,6 @@ logger = logging.getLogger(__name__)
 
 LONGEST_REASON = 2000
 """Characters of a refusal's reason, since words of the refused message may be in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a run stands for a site: each place has one answer, entered under it."""
-
-    step: str
-    round: int
-    attempt: int
-    phase: str
-
-    @property
-    def name(self) -> str:
-        """The place in one line."""
-        return f"{self.step} {self.round} {self.attempt} {self.phase}"
 
 
 @dataclass(slots=True)

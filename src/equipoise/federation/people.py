@@ -3,15 +3,18 @@
 import hashlib
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.analysis import Analysis, SiteFigures
 from equipoise.artefacts import scores
 from equipoise.cohort import BlockSource, Cohort, Columns
 from equipoise.errors import DisclosureError, ProtocolError
+from equipoise.federation import budget
 from equipoise.federation.roster import Register, Roster, folds, make_roster, published_counts
 from equipoise.plan import Plan, Step
 
@@ -85,6 +88,23 @@ class People:
         own = self.seed, self.folds, self.k, self.least
         if (plan.seed, plan.folds, plan.k, plan.roster_k) != own:
             raise ProtocolError("the plan has another seed, number of folds or least count")
+
+    def derive(self, step: Step, analysis: Analysis[Any, Any], result: object) -> str | None:
+        """Derive the columns of a step and keep them; return their digest, None without any."""
+        columns = analysis.derive(self.cohort, result)
+        return self.keep(step, columns) if columns or step.keeps else None
+
+    def figures(self, step: Step, analysis: Analysis[Any, Any], result: object) -> dict[str, Any]:
+        """Return the figures that the site publishes of itself, coarse and on enough people."""
+        if not step.figures:
+            return {}
+        if not isinstance(analysis, SiteFigures):
+            raise ProtocolError("the plan lists figures by site that the analysis does not have")
+        publishing = cast("SiteFigures[Any]", analysis)
+        own = publishing.figures(self.cohort, result)
+        for figure in own.values():
+            budget.check_figure(figure, publishing.coarse, self.k)
+        return {name: asdict(figure) for name, figure in own.items()}
 
     def keep(self, step: Step, columns: Columns) -> str:
         """Keep the columns that a step derives here; return their salted digest."""

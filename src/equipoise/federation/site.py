@@ -16,13 +16,11 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
 
-from equipoise.analysis import SiteFigures
 from equipoise.errors import EquipoiseError, FaultError, ProtocolError
 from equipoise.federation import agreement, budget, registry, wire
 from equipoise.federation.course import Course
-from equipoise.federation.desk import Desk, Place
+from equipoise.federation.desk import Desk
 from equipoise.federation.identity import CENTRE
 from equipoise.federation.people import People
 from equipoise.federation.wire import Envelope
@@ -56,7 +54,7 @@ class Site:
                 raise ProtocolError("the message is not from the centre to this site")
             answer = self._desk.journal.repeated(request.id)
             if answer is None:
-                place = self._place(request.kind)
+                place = agreement.place(request.kind, self._course, self._phase)
                 self._desk.open(place)
                 answer = self._desk.send(request, place, self._answer(request))
                 self._broken = False
@@ -158,24 +156,10 @@ class Site:
         if not isinstance(published, Done):
             return self._desk.envelope("adopted", {})
         analysis = registry.build(step, course.results)
-        columns = analysis.derive(self._people.cohort, record)
-        if columns:
-            digest = self._people.keep(step, columns)
+        if digest := self._people.derive(step, analysis, record):
             self._desk.note("derived", step=step.name, salted_sha256=digest)
-        figures: Mapping[str, Any] = {}
-        if step.figures:
-            figures = self._figures(analysis, record, course.plan.k)
+        figures = self._people.figures(step, analysis, record)
         return self._desk.envelope("adopted", {"figures": figures})
-
-    def _figures(self, analysis: object, result: object, k: int) -> Mapping[str, Any]:
-        """Return the figures that the site publishes of itself, coarse and on enough people."""
-        if not isinstance(analysis, SiteFigures):
-            raise ProtocolError("the plan lists figures by site that the analysis does not have")
-        publishing = cast("SiteFigures[Any]", analysis)
-        own = publishing.figures(self._people.cohort, result)
-        for figure in own.values():
-            budget.check_figure(figure, publishing.coarse, k)
-        return {name: asdict(figure) for name, figure in own.items()}
 
     def _close(self, request: Envelope) -> Envelope:
         """End the run: write what stays here and seal the ledger."""
@@ -191,12 +175,3 @@ class Site:
         if self._course is None:
             raise ProtocolError("the run has not begun")
         return self._course
-
-    def _place(self, kind: str) -> Place:
-        """Return where the run stands, as the site knows it, whatever the request says."""
-        course = self._course
-        if course is None or kind not in ("round", "outcome", "close"):
-            return Place(kind, 0, 0, kind)
-        step = "end" if course.finished else course.step.name
-        phase = self._phase if kind == "round" else course.place
-        return Place(step, course.round, 0, f"{kind} {phase}")

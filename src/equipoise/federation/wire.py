@@ -22,7 +22,7 @@ from equipoise.step import Done, Next
 
 MAGIC = b"EQPS"
 VERSION = 1
-HEADER_LIMIT = 1 << 24
+HEADER_LIMIT = 1 << 22
 BLOCK_LIMIT = 1 << 31
 
 _PREFIX = struct.Struct(">4sHI")

@@ -180,8 +180,15 @@ def _check_site(
         problem = _fault_of_head(entry, reading, roots)
         if problem is not None:
             findings.add(f"{ledger}/{ENTRIES}", problem)
+    if _states(reading) != _states(centre):
+        findings.add(f"{ledger}/{ENTRIES}", "not the states and results that the centre published")
     if not heads or heads[-1].body["note"] != reading.note:
         findings.add(f"{ledger}/{CHECKPOINT}", "not the last checkpoint in the centre's log")
+
+
+def _states(reading: Reading) -> list[dict[str, object]]:
+    """Give what a log says was published, in order: every party must have the same."""
+    return [dict(entry.body) for entry in reading.entries if entry.kind == "state"]
 
 
 def _roots(reading: Reading) -> list[bytes]:
