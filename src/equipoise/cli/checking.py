@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.study.check import Checked, check
+from equipoise.study.results import NO_AUDIT
 
 
 def check_and_tell(study: Path, homes: Path | None, as_json: bool) -> None:
@@ -40,6 +41,8 @@ def _text(checked: Checked) -> str:
             f" {held.absent} absent; phenotypes of nobody in its genotypes:"
             f" {_few(held.without_genotypes)}"
         )
+    if checked.study.audit is not None:
+        lines += ["", f"The study file asks for an audit; {NO_AUDIT}."]
     lines += ["", "What leaves the sites, as totals over all of them:"]
     for release in found.releases:
         over = f" by {' and '.join(release.over)}" if release.over else ""

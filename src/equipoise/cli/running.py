@@ -53,6 +53,8 @@ def _text(outcome: Outcome) -> str:
     lines.append(f"Out-of-fold AUC of the score: {_auc(overall)}")
     for site, figures in results["evaluation"]["by"]["site"].items():
         lines.append(f"  {site}: {_auc(figures['auc'])}")
+    if results["audit"] is not None:
+        lines.append(f"The study file asks for an audit; {results['audit']['reason']}.")
     out = outcome.folder
     lines += [
         "",

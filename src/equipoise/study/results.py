@@ -21,6 +21,7 @@ from equipoise.solvers.distributions import student_log_tail
 
 SCHEMA = 1
 TOP = 20
+NO_AUDIT = "audits are not available in this version: none was made"
 
 
 def collect(
@@ -43,6 +44,7 @@ def collect(
         },
         "score": _score(run, table),
         "evaluation": _evaluation(run),
+        "audit": _audit(run),
         "disclosure": asdict(disclosure(run.plan, build)),
     }
 
@@ -137,6 +139,14 @@ def _evaluation(run: Run) -> dict[str, Any]:
         # The events of all sites less those shown would give away the count withheld.
         overall["events"] = None
     return {"overall": {"auc": overall}, "by": {"site": by_site}}
+
+
+def _audit(run: Run) -> dict[str, Any] | None:
+    """Say of an audit that the study file asks for that none was made; None without one."""
+    asked = run.plan.study["audit"]
+    if asked is None:
+        return None
+    return {"groups": asked["groups"], "findings": None, "reason": NO_AUDIT}
 
 
 def _digits(value: Any) -> float | None:

@@ -105,7 +105,12 @@ def run(
         error.args = (f"{error}{folders.full(target.parent)}",)
         raise
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        try:
+            shutil.rmtree(work, ignore_errors=True)
+        except KeyboardInterrupt:
+            # Polars raises one of its own for a signal that Python then raises again here.
+            shutil.rmtree(work, ignore_errors=True)
+            raise
     return Outcome(out, outcome.results, outcome.root)
 
 
