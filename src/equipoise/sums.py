@@ -24,6 +24,9 @@ Integers: TypeAlias = Mapping[str, NDArray[np.int64]]
 GENOTYPE = "genotype"
 """The name under which `Field.reads` speaks of the genotypes."""
 
+PEOPLE_PER_COLUMN = 5
+"""At most one column v with G'Gv released for so many people of the smallest set."""
+
 _STEPS = 2.0**40
 
 

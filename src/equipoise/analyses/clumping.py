@@ -35,9 +35,17 @@ from equipoise.cohort import Cohort, Columns
 from equipoise.record import exact, grid
 from equipoise.solvers.ridge import ridge
 from equipoise.step import Done, Next
-from equipoise.sums import GENOTYPE, Block, Field, Read, Schema, Sums, quantum_for, real
-
-PEOPLE_PER_COLUMN = 5
+from equipoise.sums import (
+    GENOTYPE,
+    PEOPLE_PER_COLUMN,
+    Block,
+    Field,
+    Read,
+    Schema,
+    Sums,
+    quantum_for,
+    real,
+)
 
 
 @dataclass(frozen=True, slots=True)

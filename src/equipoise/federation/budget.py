@@ -17,10 +17,7 @@ from numpy.typing import NDArray
 from equipoise.analysis import Analysis, Figure
 from equipoise.errors import DisclosureError
 from equipoise.plan import Member, Plan, Step
-from equipoise.sums import GENOTYPE, Field, Schema
-
-PEOPLE_PER_COLUMN = 5
-"""At most one column v with G'Gv released for so many people of the smallest set."""
+from equipoise.sums import GENOTYPE, PEOPLE_PER_COLUMN, Field, Schema
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -32,7 +33,7 @@ from equipoise.genotypes import variants as variant_list
 from equipoise.genotypes.variants import Variants
 from equipoise.ledger.entry import Entry
 from equipoise.ledger.log import Log
-from equipoise.plan import Member, Plan
+from equipoise.plan import Plan
 from equipoise.study import file, folders, results
 from equipoise.study.compile import ROSTER_K, K, compile_plan, public_study
 from equipoise.study.records import SiteFiles, Study
@@ -91,14 +92,14 @@ def run(
     inputs = read_inputs(path)
     # All that a run writes before it has ended lies in here, whatever breaks it off.
     work = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    partial = work / "out"
+    unfinished = work / "out"
     try:
         folders.new(work)
-        partial.mkdir()
+        unfinished.mkdir()
         outcome = _run(inputs, work, folders.homes(homes, work), progress, began)
-        partial.replace(target)
+        unfinished.replace(target)
     except RefusedError as error:
-        kept = folders.keep_refusal(partial, target)
+        kept = folders.keep_refusal(unfinished, target)
         error.args = (f"{error}\nThe ledgers of the refused run are in {kept}.",)
         raise
     except FaultError as error:
@@ -134,46 +135,28 @@ def _load(study: Study, site: SiteFiles, listed: Variants | None) -> Loaded:
 def _run(
     inputs: Inputs, work: Path, homes: Path, progress: Progress | None, began: float
 ) -> Outcome:
-    out = work / "out"
-    study, digest = inputs.study, inputs.variants.digest().hex()
+    out, study = work / "out", inputs.study
     names = sorted(inputs.loaded)
     identities = {name: Identity.at(homes / name, name) for name in [*names, CENTRE]}
     peers = Peers({name: identity.signing_key for name, identity in identities.items()})
-    publics: dict[str, Any] = {}
     broken: list[Exception] = []
-
-    def compiled(members: tuple[Member, ...]) -> Plan:
-        return compile_plan(study, inputs.variants, members)
-
-    def approve(plan: Plan) -> None:
-        if compiled(plan.members).digest() != plan.digest():
-            raise ProtocolError("the plan is not the one that follows from the study file")
-
     with ExitStack() as stack:
-        handles: dict[str, Handle] = {}
-        for name in names:
-            desk = Desk(
-                identity=identities[name],
-                peers=peers,
-                study=public_study(study),
-                variants=digest,
-                publics=publics,
-                approve=approve,
-                journal=Journal(work / "journals" / name),
-                ledger=stack.enter_context(
-                    _log(out / "sites" / name / "ledger", study.id, identities[name])
-                ),
-            )
-            people = _people(inputs, name, homes / name)
-            handles[name] = _kept(Site(people, desk, out / "sites" / name).handle, broken)
-        log = stack.enter_context(_log(out / "ledger", study.id, identities[CENTRE]))
+        logs = {n: stack.enter_context(_log(out, study.id, i)) for n, i in identities.items()}
+        log = logs[CENTRE]
         sites = [{"name": n, "public_key": peers.keys[n].hex()} for n in names]
         log.append(Entry("sites", {"sites": sites}))
+        handles: dict[str, Handle] = {}
+        for name in names:
+            journal = Journal(work / "journals" / name)
+            desk = _desk(inputs, identities[name], peers, journal, logs[name])
+            site = Site(_people(inputs, name, homes / name), desk, out / "sites" / name)
+            handles[name] = _kept(site.handle, broken)
         transport = LocalTransport(handles)
         stack.callback(transport.close)
-        centre = Centre(identities[CENTRE], peers, transport, log, compiled, publics, progress)
+        compiled = partial(compile_plan, study, inputs.variants)
+        centre = Centre(identities[CENTRE], peers, transport, log, compiled, {}, progress)
         try:
-            done = centre.run(public_study(study), digest)
+            done = centre.run(public_study(study), inputs.variants.digest().hex())
             outcome = _write(inputs, out, done, log, began)
             _close(centre, done, log)
         except Exception:
@@ -181,6 +164,26 @@ def _run(
                 raise broken[0] from None
             raise
         return Outcome(out, outcome, log.root.hex())
+
+
+def _desk(inputs: Inputs, identity: Identity, peers: Peers, journal: Journal, ledger: Log) -> Desk:
+    """Return a site's desk, with a steward who approves what the study file comes to."""
+    study, variants = inputs.study, inputs.variants
+
+    def approve(plan: Plan) -> None:
+        if compile_plan(study, variants, plan.members).digest() != plan.digest():
+            raise ProtocolError("the plan is not the one that follows from the study file")
+
+    return Desk(
+        identity=identity,
+        peers=peers,
+        study=public_study(study),
+        variants=variants.digest().hex(),
+        publics={},
+        approve=approve,
+        journal=journal,
+        ledger=ledger,
+    )
 
 
 def _people(inputs: Inputs, name: str, home: Path) -> People:
@@ -210,8 +213,9 @@ def _kept(handle: Handle, broken: list[Exception]) -> Handle:
     return answer
 
 
-def _log(directory: Path, study: str, identity: Identity) -> Log:
-    return Log.create(directory, f"equipoise/{study}/{identity.name}", identity.signing)
+def _log(out: Path, study: str, identity: Identity) -> Log:
+    own = out if identity.name == CENTRE else out / "sites" / identity.name
+    return Log.create(own / "ledger", f"equipoise/{study}/{identity.name}", identity.signing)
 
 
 def _write(inputs: Inputs, out: Path, done: Run, log: Log, began: float) -> dict[str, Any]:
