@@ -222,7 +222,7 @@ class Clumping:
 
     def _terms(self) -> Block:
         k, most = len(self.covariates) + 1, max((1.0, *self.bounds))
-        reads = tuple(Read(name, 2) for name in self.covariates)
+        reads = covariate_reads(self.covariates, self.bounds, degree=2)
         return {"cc": real((self.folds, k, k), most**2, self.people, ("fold",), reads)}
 
     def _window(self, block: tuple[int, int]) -> Block:

@@ -153,7 +153,7 @@ class LinearScan:
 
     def _people(self) -> Block:
         k, over, most = len(self.covariates) + 1, ("fold",), max((1.0, *self.bounds))
-        terms = tuple(Read(name, 2) for name in self.covariates)
+        terms = covariate_reads(self.covariates, self.bounds, degree=2)
         first = covariate_reads(self.covariates, self.bounds)
         n, folds = self.people, self.folds
         return {
@@ -175,9 +175,11 @@ class LinearScan:
         }
 
 
-def covariate_reads(names: tuple[str, ...], bounds: tuple[float, ...]) -> tuple[Read, ...]:
+def covariate_reads(
+    names: tuple[str, ...], bounds: tuple[float, ...], degree: int = 1
+) -> tuple[Read, ...]:
     """Return what a product with the covariates reads; within 1 they may be yes/no."""
-    return tuple(Read(n, 1, two_valued=b <= 1) for n, b in zip(names, bounds, strict=True))
+    return tuple(Read(n, degree, two_valued=b <= 1) for n, b in zip(names, bounds, strict=True))
 
 
 def training_totals(by_fold: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ the largest site are not counted.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -158,9 +159,13 @@ def _cells(plan: Plan, over: tuple[str, ...]) -> Cells:
 
 
 def _sets(field: Field) -> set[tuple[str, ...]]:
-    """Return the families of sets that a field sums over: its cells, and the yes in them."""
-    yes = {(*field.over, read.column) for read in field.reads if read.two_valued}
-    return {field.over, *yes}
+    """Return the families of sets that a field sums over: its cells, and the yes in them.
+
+    A product of two yes/no columns sums over the people with a yes in both.
+    """
+    yes = sorted(read.column for read in field.reads if read.two_valued)
+    both = [*combinations(yes, 1), *combinations(yes, 2)]
+    return {field.over, *((*field.over, *columns) for columns in both)}
 
 
 def _columns(plan: Plan, forms: Mapping[str, Schema]) -> tuple[Columns, ...]:
