@@ -4,7 +4,6 @@ import json
 import os
 import pty
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -157,27 +156,6 @@ def test_help_lists_the_commands_and_exit_codes() -> None:
     assert told.code == 0
     assert all(f"  {command} " in told.out for command in COMMANDS)
     assert "Exit codes: 0 done, 2 wrong input, 3 refused" in told.out
-
-
-def test_help_is_quick_and_loads_no_science() -> None:
-    code = (
-        "import sys; sys.argv = ['equipoise', '--help']\n"
-        "from equipoise.cli import main\n"
-        "try: main()\n"
-        "finally: print(sorted({'numpy', 'polars', 'scipy', 'altair', 'rich.progress',"
-        " 'cryptography'} & set(sys.modules)), file=sys.stderr)"
-    )
-    seconds = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        told = subprocess.run(
-            [sys.executable, "-c", code], check=False, capture_output=True, text=True
-        )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        # Time of a processor, not of a clock: what else the machine does is not its fault.
-        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        assert told.stderr == "[]\n"
-    assert min(seconds) < 0.3
 
 
 def test_the_module_is_the_command() -> None:
