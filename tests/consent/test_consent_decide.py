@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equipoise.consent.decide import OUTCOMES, REASONS, Decision, Request, decide
-from equipoise.consent.terms import DEPRECATED, VOCABULARY, Purpose, Term
+from equipoise.consent.terms import DEPRECATED, VOCABULARY, Code, Purpose, Term
 
 SIGNED = date(2020, 1, 1)
 TODAY = date(2026, 1, 1)
@@ -292,6 +292,6 @@ def test_terms_of_a_later_date_do_not_count(later: list[Term], purpose: Purpose)
 @pytest.mark.parametrize(
     "code", [c for c in VOCABULARY if c.kind == "modifier"], ids=lambda c: c.shorthand
 )
-def test_shorthand_and_curie_mean_the_same(code: object) -> None:
-    short, curie = code.shorthand, code.curie  # type: ignore[attr-defined]
+def test_shorthand_and_curie_mean_the_same(code: Code) -> None:
+    short, curie = code.shorthand, code.curie
     assert ask("POA", "GRU", short) == ask("POA", "DUO:0000042", curie)

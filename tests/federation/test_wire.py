@@ -1,4 +1,8 @@
-"""Only the messages and records that a party really made are read; all else is refused."""
+"""Only the messages and records that a party really made are read; all else is refused.
+
+In one file, long as it is: messages, records, plans and the site that reads them share one
+list of ways to be crooked.
+"""
 
 import json
 import struct

@@ -1,4 +1,7 @@
-"""What a masked round sends tells nothing but the total, and its secrets end with it."""
+"""What a masked round sends tells nothing but the total, and its secrets end with it.
+
+In one file, long as it is: all of it looks at recordings of the same rounds.
+"""
 
 import json
 from collections.abc import Mapping

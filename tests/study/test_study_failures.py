@@ -1,4 +1,7 @@
-"""Bad input and refusals: each says what, where and what to do, names nobody, leaves nothing."""
+"""Bad input and refusals: each says what, where and what to do, names nobody, leaves nothing.
+
+In one file, long as it is: the list of what may be wrong with a study's files.
+"""
 
 import os
 import shutil
@@ -297,6 +300,7 @@ def test_a_bed_that_may_not_be_read_is_wrong_input_for_root_too(
     def closed(self: Path, *args: object, **kwargs: object) -> object:
         if self.match("East/genotypes.bed"):
             raise PermissionError(13, "Permission denied", str(self))
+        # Passed on as it came: the overloads of `open` cannot be repeated here.
         return opened(self, *args, **kwargs)  # type: ignore[call-overload]
 
     monkeypatch.setattr(Path, "open", closed)

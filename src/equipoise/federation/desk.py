@@ -10,7 +10,7 @@ from typing import Any
 from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.federation import agreement, wire
 from equipoise.federation.agreement import Place
-from equipoise.federation.identity import Identity, Peers
+from equipoise.federation.identity import CENTRE, Identity, Peers
 from equipoise.federation.journal import Journal
 from equipoise.federation.wire import Envelope
 from equipoise.ledger.entry import Entry
@@ -52,7 +52,7 @@ class Desk:
 
     def check_plan(self, plan: Plan, people: int) -> None:
         """Raise ProtocolError unless this is the plan that the steward approved."""
-        sites = {n: key for n, key in self.peers.keys.items() if n != "centre"}
+        sites = {n: key for n, key in self.peers.keys.items() if n != CENTRE}
         agreement.check_plan(plan, self.member(people), sites)
         agreement.check_study(
             {"study": dict(plan.study), "variants": plan.variants}, self.study, self.variants

@@ -159,7 +159,7 @@ def _run(
             done = centre.run(public_study(study), inputs.variants.digest().hex())
             outcome = _write(inputs, out, done, log, began)
             _close(centre, done, log)
-        except Exception:
+        except Exception:  # where a site broke, that is the cause, and this what came of it
             if broken:
                 raise broken[0] from None
             raise
