@@ -28,11 +28,18 @@ def test_a_cohort_reads_its_own_people_in_its_own_order(people: Rows, data: st.D
     np.testing.assert_array_equal(cohort.column("age"), people.columns["age"][chosen])
 
 
-@settings(max_examples=30)
-@given(rows(), st.data())
+@pytest.mark.parametrize("near", [1, 1 << 16])
+@settings(max_examples=20)
+@given(people=rows(), data=st.data())
 def test_dosages_of_single_variants_are_those_of_the_block(
-    people: Rows, data: st.DataObject
+    near: int, people: Rows, data: st.DataObject
 ) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("equipoise.cohort.NEAR", near)
+        _dosages_are_those_of_the_block(people, data)
+
+
+def _dosages_are_those_of_the_block(people: Rows, data: st.DataObject) -> None:
     wanted = data.draw(st.lists(st.integers(0, people.n_variants - 1), max_size=5))
     found = people.cohort().dosage_at(np.array(wanted, np.int64))
     np.testing.assert_array_equal(found, people.dosage[wanted].reshape(-1, people.n))

@@ -11,7 +11,7 @@ import pytest
 import equipoise
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("altair", "cryptography", "numpy", "polars", "scipy", "vl_convert")
+HEAVY = ("cryptography", "jinja2", "numpy", "polars", "scipy")
 
 
 def heavy_after(code: str) -> list[str]:

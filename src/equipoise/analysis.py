@@ -52,7 +52,9 @@ class Figure:
     """One number that a site publishes about itself, computed from its rows.
 
     `value`, `low` and `high` are multiples of `SiteFigures.coarse`; None, with the
-    reason, where too few people stand behind it.
+    reason, where too few people stand behind it. `events` is None where the figure is
+    not about cases. `shown` says whether `n` and `events` are published with it, or
+    seen by the gate alone: counts of parts of a site would give others away.
     """
 
     value: float | None
@@ -61,6 +63,7 @@ class Figure:
     n: int | None
     events: int | None
     reason: str | None = None
+    shown: bool = True
 
 
 @runtime_checkable

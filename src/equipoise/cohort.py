@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import ProtocolError
-from equipoise.packed.decode import decode
+from equipoise.packed.decode import decode, width
 
 T = TypeVar("T")
 
@@ -19,6 +19,10 @@ Columns: TypeAlias = Mapping[str, NDArray[np.float64]]
 
 IN_FLIGHT = 4
 """How many blocks an executor may hold ready before the first is taken."""
+
+
+NEAR = 1 << 16
+"""Bytes between two variants that are still read in one go."""
 
 
 class BlockSource(Protocol):
@@ -80,9 +84,19 @@ class Cohort:
         return decode(block, self.genotypes.n_samples)[:, self.rows]
 
     def dosage_at(self, variants: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the dosages of the given variants, (variants, samples), NaN missing."""
-        parts = [self.dosage(int(v), int(v) + 1) for v in variants]
-        return np.concatenate(parts) if parts else np.zeros((0, self.n))
+        """Return the dosages of the given variants, (variants, samples), NaN missing.
+
+        Places that lie near each other are read together, and none is decoded that was not
+        asked for.
+        """
+        if not len(variants):
+            return np.zeros((0, self.n))
+        source = self.genotypes
+        places, back = np.unique(variants, return_inverse=True)
+        near = max(NEAR // max(width(source.n_samples), 1), 1)
+        runs = np.split(places, np.flatnonzero(np.diff(places) > near) + 1)
+        blocks = [source.packed(int(r[0]), int(r[-1]) + 1)[r - r[0]] for r in runs]
+        return decode(np.concatenate(blocks)[back], source.n_samples)[:, self.rows]
 
     def map_blocks(
         self, work: Callable[[int, int], T], bounds: tuple[tuple[int, int], ...]

@@ -49,12 +49,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A site of the study: its signing key, its key for channels, its admitted people."""
+    """A site of the study: its signing key, its key for channels, its admitted people.
+
+    external  whether it only tests: its people are in no sum
+    """
 
     name: str
     signing_key: str
     channel_key: str
     people: int
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Plan:
     variants    the SHA-256 of the public list of variants
     sources     the SHA-256 of the analyses' code, as it will run
     k, roster_k the smallest count published; the least difference of two rosters
+    fold_by     what puts people into folds: "person", by chance; "site", each site is one
     """
 
     version: int
@@ -80,6 +85,7 @@ class Plan:
     k: int
     roster_k: int
     steps: tuple[Step, ...]
+    fold_by: str = "person"
 
     @property
     def id(self) -> str:
@@ -88,8 +94,13 @@ class Plan:
 
     @property
     def people(self) -> int:
-        """Number of admitted people over all sites."""
-        return sum(member.people for member in self.members)
+        """Number of admitted people over all sites whose people are in sums."""
+        return sum(member.people for member in self.members if not member.external)
+
+    @property
+    def training(self) -> tuple[str, ...]:
+        """Names of the sites whose people are in sums, sorted."""
+        return tuple(sorted(m.name for m in self.members if not m.external))
 
     @property
     def sites(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Allele counts against counting by hand, and imputation by the global frequency."""
+"""Allele counts against counting by hand, what is withheld, and imputation by the global 2p."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -9,9 +9,11 @@ from laws import cases, harness
 from strategies import Rows, make_rows, rows
 
 
-def frequencies(people: Rows, floor: int = 3, block_size: int = 5) -> Frequencies:
+def frequencies(
+    people: Rows, floor: int = 3, least_called: int = 0, block_size: int = 5
+) -> Frequencies:
     sites = people.split(np.arange(people.n) % 3, 3)
-    analysis = Frequency(people.n, people.n_variants, floor, block_size)
+    analysis = Frequency(people.n, people.n_variants, floor, least_called, block_size)
     return harness.run(analysis, sites, "masked").result
 
 
@@ -42,7 +44,13 @@ def test_frequency_and_use_follow_from_the_counts(people: Rows) -> None:
             assert found.frequency[v] == alleles / (2 * called)
         else:
             assert np.isnan(found.frequency[v])
-        assert found.used[v] == (min(alleles, 2 * called - alleles) >= 3)
+        minor = min(alleles, 2 * called - alleles)
+        # Why a variant is withheld: calls are looked at first, whatever its alleles.
+        why = "calls" if called < cases.least_called(people) else "rare" if minor < 3 else ""
+        assert found.used[v] == (why == "")
+        assert found.low_call_rate[v] == (why == "calls")
+        assert found.rare[v] == (why == "rare")
+        assert found.monomorphic[v] == (why == "rare" and minor == 0)
 
 
 @settings(max_examples=20)
@@ -75,6 +83,26 @@ def test_hardly_carried_and_hardly_absent_alleles_are_withheld_alike() -> None:
     people = Rows(base.ids, dosage, base.columns, base.fold)
     assert frequencies(people, floor=3).used.tolist() == [False, False, True]
     assert frequencies(people, floor=2).used.tolist() == [True, True, True]
+
+
+def test_every_variant_is_used_or_withheld_for_one_reason() -> None:
+    people = make_rows(6, n=60, kinds=["common", "rare", "absent", "monomorphic", "fixed"])
+    found = frequencies(people, least_called=50)
+    assert found.low_call_rate.tolist() == [False, False, True, False, False]
+    assert found.monomorphic.tolist() == [False, False, False, True, True]
+    reasons = found.used.astype(int) + found.low_call_rate + found.rare
+    assert reasons.tolist() == [1] * 5
+
+
+def test_a_call_too_few_withholds_a_common_variant() -> None:
+    people = make_rows(8, n=40, kinds=["common"] * 3, missing=0)
+    people.dosage[1, :2] = np.nan
+    people.dosage[2, :3] = np.nan
+    found = frequencies(people, least_called=38)
+    assert found.used.tolist() == [True, True, False]
+    filled = found.impute(people.dosage, 0, 3)
+    assert filled[1, :2].tolist() == [2 * found.frequency[1]] * 2
+    assert not filled[2].any()
 
 
 def test_blocks_of_any_size_give_the_same_counts() -> None:

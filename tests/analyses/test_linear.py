@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from equipoise.analyses.frequency import Frequencies
 from equipoise.analyses.linear import Association
 from equipoise.errors import InputError
-from equipoise.study.results import neg_log_10_p
+from equipoise.study.sections.association import neg_log_10_p
 from laws import cases, harness
 from strategies import COVARIATES, FOLDS, Rows, make_rows
 
@@ -44,7 +44,8 @@ def imputed(people: Rows) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     alleles = np.nansum(people.dosage, axis=1)
     mean = alleles / np.maximum(called, 1)
     minor = np.minimum(alleles, 2 * called - alleles)
-    return np.where(np.isnan(people.dosage), mean[:, None], people.dosage), minor >= 3
+    used = (minor >= 3) & (called >= cases.least_called(people))
+    return np.where(np.isnan(people.dosage), mean[:, None], people.dosage), used
 
 
 def test_every_variant_and_training_set_equals_ordinary_least_squares(

@@ -17,21 +17,8 @@ from equipoise import demo
 from equipoise.cli import running
 from study.small import Told, cli, draw, edit, write
 
-COMMANDS = ("run", "demo", "check", "verify")
+COMMANDS = ("run", "demo", "check", "explain", "verify")
 COLOURED = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "120"}
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the study file of a small study; it is not to be changed."""
-    return write(tmp_path_factory.mktemp("small"), draw())
-
-
-@pytest.fixture(scope="module")
-def ran(small: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Told]:
-    """Return the folder of a run told as JSON, and what was told."""
-    out = tmp_path_factory.mktemp("ran") / "out"
-    return out, cli("run", small, "--out", out, "--json")
 
 
 def test_run_tells_its_results_as_json_and_nothing_else(ran: tuple[Path, Told]) -> None:
@@ -50,7 +37,14 @@ def test_run_tells_people_what_matters(small: Path, tmp_path: Path) -> None:
     assert told.out.startswith("Is the trait told by the genome?\n")
     assert "152 people admitted at 4 sites." in told.out
     assert "Strongest association: 21:1304000 (A), -log10 p = 31.5" in told.out
-    assert re.search(r"North: 0\.\d\d \(95 % interval 0\.\d\d to [01]\.\d\d; \d+ cases\)", told.out)
+    assert (
+        "\nAUC of the model [95 % interval], judged by people it never saw (best single" in told.out
+    )
+    figure = r"0\.\d\d \[0\.\d\d, [01]\.\d\d, \d+ cases\]  \([01]\.\d\d\)"
+    for name in ("all sites", "East", "North", "South", "West"):
+        assert re.search(rf"^  {name} +{figure}$", told.out, re.MULTILINE)
+    for name in ("dossier.html", "results.json", "association.tsv", "model.txt"):
+        assert f" {tmp_path / 'out' / name}" in told.out
     (command,) = re.findall(r"^To verify: equipoise (.*)$", told.out, re.MULTILINE)
     assert cli(*command.split()).code == 0
 
@@ -74,7 +68,8 @@ def test_check_tells_what_would_leave_and_what_could_be_derived(small: Path) -> 
         " values by fold, in at most 1 round",
         "Sets of people whose totals can be derived:",
         "  everybody by fold: 4 sets, the smallest of about 28 people",
-        "  4 windows of variants, at most 5 columns of 5 allowed in each",
+        "  about everybody: 4 windows of variants, at most 5 columns of 22 allowed in each",
+        "  about each fold: 4 windows of variants, at most 5 columns of 5 allowed in each",
         "differs by 10 people or more.",
         "  West: no earlier roster",
     ):
@@ -95,7 +90,17 @@ def test_what_check_foretells_is_what_the_run_discloses(
 ) -> None:
     results = ran[1].json["results"]
     foretold = cli("check", small, "--json").json
-    assert results["disclosure"] == foretold["disclosure"]
+    found, expected = results["disclosure"], foretold["disclosure"]
+    same = set(expected) - {"columns"}
+    assert {name: found[name] for name in same} == {name: expected[name] for name in same}
+    assert set(found) == {*expected, "membership"}
+    for over in ([], ["fold"]):  # of each family, the fullest block and how many there are
+        (row,) = [c for c in found["columns"] if c["over"] == over]
+        blocks = [c for c in expected["columns"] if c["over"] == over]
+        assert row["blocks"] == len(blocks) == 4
+        assert row["used"] - row["allowed"] == max(c["used"] - c["allowed"] for c in blocks)
+        assert {name: row[name] for name in blocks[0]} in blocks
+    assert len(found["columns"]) == 2
     for site, counts in foretold["participants"].items():
         assert counts.items() <= results["participants"][site].items()
 
@@ -130,7 +135,16 @@ def test_a_refusal_is_told_as_json(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("run",), ("run", "a.toml"), ("walk",), ("check", "--nope"), ("verify",), ("run", "a", "b")],
+    [
+        ("run",),
+        ("run", "a.toml"),
+        ("walk",),
+        ("check", "--nope"),
+        ("verify",),
+        ("run", "a", "b"),
+        ("explain",),
+        ("explain", "out"),
+    ],
 )
 def test_wrong_usage_exits_2_and_says_how(words: tuple[str, ...]) -> None:
     told = cli(*words)

@@ -1,5 +1,6 @@
-"""A study, its results and its scan, like the demo's, with every kind of withheld count."""
+"""A study, its results (schema 2) and its scan, like the demo's; and extreme ones."""
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -8,21 +9,28 @@ from equipoise.artefacts.gwas_ssf import Statistics
 
 ROOT_HASH = "46603ad7ff1fad9ea51de3d4e77a9e1ea9373953376ecc003ecc7d9f9a98bc3a"
 NOTES = ["ILLUSTRATIVE: no real consents are published with these data.", "Seed 20261101."]
+SITES = ("CEU", "FIN", "GBR", "TSI")
+FEW = "fewer than 5 people with or without the trait"
+LOCUS = "22:24266954-24431203"
 
 
 def study() -> dict[str, Any]:
     """Return what `Study.public` gives for a study like the demo's."""
-    head = {"id": "gstt1-null", "question": "Can the loss of GSTT1 be told?", "purpose": "HMB"}
+    question = "Can the loss of both copies of the gene GSTT1 be told from common variants?"
+    head = {"id": "gstt1-null", "question": question, "purpose": "HMB"}
     return {
         "study": {**head, "as_of": "2026-11-01", "seed": 20261101},
-        "people": [{"name": "A. Analyst", "role": "analyst", "contact": "a@example.org"}],
+        "people": [
+            {"name": "A. Analyst", "role": "analyst", "contact": "a@example.org"},
+            {"name": "E. Committee", "role": "ethics committee", "contact": "e@example.org"},
+        ],
         "trait": {"name": "GSTT1_null", "type": "binary"},
-        "covariates": {"columns": ["sex"], "components": 0},
+        "covariates": {"columns": ["sex"], "components": 4},
         "variants": {"build": "GRCh37"},
-        "sites": [{"name": name, "external": False} for name in ("CEU", "FIN", "GBR", "TSI")],
+        "sites": [{"name": name, "external": False} for name in SITES],
         "protection": {"kind": "masked"},
         "validation": {"folds": 5, "hold_out_each_site": False, "reason": ""},
-        "audit": None,
+        "audit": {"groups": ["sex"], "margins": {"auc": 0.05}},
     }
 
 
@@ -35,24 +43,26 @@ def variant(position: int) -> dict[str, Any]:
 def association(position: int, p: float) -> dict[str, Any]:
     """Return a row of `association.top`."""
     effect = {"beta": 0.443648951, "standard_error": 0.0146164438}
-    return {
-        **variant(position),
-        **effect,
-        "effect_allele_frequency": 0.211111111,
-        "neg_log_10_p_value": p,
-    }
+    frequency = {"effect_allele_frequency": 0.211111111, "neg_log_10_p_value": p}
+    return {**variant(position), **effect, **frequency}
+
+
+def figure(value: float | None, reach: float = 0.1, **more: Any) -> dict[str, Any]:
+    """Return a figure with its interval, or one that could not be estimated."""
+    if value is None:
+        return {**dict.fromkeys(("value", "low", "high")), "reason": FEW, **more}
+    return {"value": value, "low": value - reach, "high": min(value + reach, 1.6), **more}
 
 
 def auc(value: float | None, low: float = 0.9, high: float = 1.0, **more: Any) -> dict[str, Any]:
     """Return an AUC, or one that could not be estimated."""
     if value is None:
-        none = dict.fromkeys(("value", "low", "high", "events"))
-        return {**none, "n": 81, "reason": "fewer than 5 people with or without the trait", **more}
+        return figure(None, n=81, events=None) | more
     return {"value": value, "low": low, "high": high, "n": 83, "events": 17, **more}
 
 
 def participants() -> dict[str, Any]:
-    """Return counts by site, as `published_counts` gives them, with notes."""
+    """Return counts by site with every kind of withheld count, and notes."""
     refused: dict[str, Any] = {"CEU": {"other": 5, "withdrawn": 9}, "FIN": {"other": None}}
     refused |= {"GBR": {"other disease": 10}, "TSI": {}}
     recruited = {"CEU": 89, "FIN": None, "GBR": 86, "TSI": 83}
@@ -63,53 +73,347 @@ def participants() -> dict[str, Any]:
             "admitted": admitted[name],
             "refused": refused[name],
             "notes": list(NOTES),
+            "external": False,
         }
-        for name in refused
+        for name in SITES
     }
 
 
+def quality() -> dict[str, Any]:
+    """Return what was removed, by variant and by site."""
+    removed = {"call rate under 95 %": 0, "fewer than 10 minor alleles": 13, "Hardy-Weinberg": 2}
+    site = {"matched": 615, "swapped": 3, "other_strand": 2, "palindromic_by_frequency": 1}
+    site |= {"palindromic_dropped": 0, "absent": 4, "without_genotypes": 0}
+    sites = {name: dict(site) for name in SITES}
+    sites["FIN"]["without_genotypes"] = None
+    return {
+        "variants": {"listed": 615, "used": 600, "removed": removed},
+        "hardy_weinberg": {
+            "tested": 602,
+            "failed": 2,
+            "neg_log_10_p_limit": 6,
+            "controls_by_stratum": [120, 80, 57],
+            "tested_in": "controls within 3 ancestry strata",
+        },
+        "sites": sites,
+        "call_rate_limit": 0.95,
+        "minor_allele_limit": 10,
+        "least_matched": 0.8,
+    }
+
+
+def ancestry() -> dict[str, Any]:
+    """Return four components of which two are kept, and a map with hidden squares."""
+    why = "not separated from the components that follow"
+    values = (5.53, 4.61, 3.99, 3.71)
+    counts = [
+        [None, 14, 9, None, 0],
+        [None, 37, 28, 8, 0],
+        [0, 22, 41, 33, None],
+        [0, 6, 38, 52, 7],
+    ]
+    counts.append([0, None, 5, 9, None])
+    means = {"CEU": (0.4, 0.3), "FIN": (-1.4, 0.2), "GBR": (0.5, 0.5), "TSI": (0.6, -1.2)}
+    return {
+        "asked": 4,
+        "kept": 2,
+        "pruned_variants": 2215,
+        "by_distance": False,
+        "rounds": 5,
+        "components": [
+            {
+                "name": f"PC{i + 1}",
+                "eigenvalue": v,
+                "kept": i < 2,
+                "reason": "" if i < 2 else why,
+            }
+            for i, v in enumerate(values)
+        ],
+        "map": {"edges": [-4.0, -2.4, -0.8, 0.8, 2.4, 4.0], "counts": counts},
+        "sites": {
+            name: {"PC1": {"mean": a, "sd": 0.6}, "PC2": {"mean": b, "sd": 0.5}}
+            for name, (a, b) in means.items()
+        },
+    }
+
+
+def model(loci: int = 1, variants: int = 23) -> dict[str, Any]:
+    """Return a model of so many variants in so many regions."""
+    pair = {"l1": 0.3, "l2": 0.1}
+    weights = [0.9 * (-0.85) ** i for i in range(variants)]
+    names = [LOCUS, *(f"22:{30_000_000 + 10**6 * i}-{30_200_000 + 10**6 * i}" for i in range(loci))]
+    return {
+        "kind": "elastic net over summed statistics",
+        "neg_log_10_p_limit": 7.3,
+        "columns_per_window": 9,
+        "penalties": [{"l1": 0.1 * i, "l2": 0.1} for i in range(1, 11)],
+        "chosen": {**pair, "tuned_r2": 0.69},
+        "chosen_by_fold": [{**pair, "tuned_r2": 0.68}] * 5,
+        "uses_covariates": False,
+        "variants": [{**variant(24_367_099 - 71 * i), "weight": w} for i, w in enumerate(weights)],
+        "variants_by_fold": [variants, variants, variants + 1, variants, variants],
+        "calibration": {"intercept": -2.1, "slope": 1.04, "rounds": 6, "converged": True},
+        "loci": names[:loci],
+        "best_single_variant": variant(24_367_099),
+    }
+
+
+def evaluation() -> dict[str, Any]:
+    """Return figures, with one site at which nothing is estimable."""
+    overall = {
+        "auc": auc(0.99345901, 0.962583136, 0.999548491, bound=0.00305246189, n=315, events=58),
+        "o_e": figure(0.98, 0.2),
+        "brier": {"value": 0.0312, "scaled": 0.79},
+        "calibration_slope": figure(1.05, 0.3),
+        "calibration_intercept": figure(-0.02, 0.3),
+        "roc": [[0, 0], [0.0, 0.78], [0.02, 0.93], [0.05, 0.98], [0.21, 1.0], [1, 1]],
+        "calibration": [
+            {"n": 210, "events": 0, "predicted": 0.01, "observed": 0.0},
+            {"n": 34, "events": None, "predicted": 0.08, "observed": None},
+            {"n": 31, "events": 12, "predicted": 0.36, "observed": 0.387},
+            {"n": 40, "events": 40, "predicted": 0.95, "observed": 1.0},
+        ],
+    }
+    sites: dict[str, Any] = {
+        name: {
+            "auc": auc(None if name == "FIN" else 0.98),
+            "o_e": figure(None if name == "FIN" else 1.1, 0.4),
+            "brier": figure(0.04, 0.01),
+            "calibration_slope": figure(None if name in ("FIN", "GBR") else 0.9, 0.5),
+            "external": False,
+        }
+        for name in SITES
+    }
+    single = {"overall": {"auc": auc(0.981, 0.951, 0.993, n=315, events=58)}}
+    by = {"site": {name: {"auc": auc(None if name == "FIN" else 0.97)} for name in SITES}}
+    return {
+        "design": "folds over people",
+        "folds": 5,
+        "overall": overall,
+        "best_single_variant": {**single, "by": by},
+        "by": {"site": sites},
+    }
+
+
+def finding(
+    group: str, metric: str, verdict: str, gap: float | None, reach: float
+) -> dict[str, Any]:
+    """Return a finding of the audit; without a gap it is not estimable."""
+    if gap is None:
+        none = dict.fromkeys(("value", "gap", "low", "high", "minimum_detectable_gap"))
+        return {"group": group, "metric": metric, **none, "verdict": verdict, "reason": FEW}
+    ends = {"low": gap - reach, "high": gap + reach, "minimum_detectable_gap": 1.4 * reach}
+    head = {"group": group, "metric": metric, "value": 0.97, "gap": gap}
+    return {**head, **ends, "verdict": verdict, "reason": ""}
+
+
+def audit(sites: tuple[str, ...] = SITES) -> dict[str, Any]:
+    """Return findings with every verdict."""
+    groups = [*(f"site={site}" for site in sites), "sex=female", "sex=male"]
+    groups += [f"site={site}, sex={sex}" for site in sites[:2] for sex in ("female", "male")]
+    kinds = [
+        ("inconclusive", 0.02, 0.09),
+        ("not estimable", None, 0.0),
+        ("equivalence shown", -0.005, 0.03),
+        ("gap shown", -0.21, 0.12),
+    ]
+    findings = [
+        finding(group, metric, *kinds[(i + j) % 4])
+        for j, metric in enumerate(("auc", "o_e", "calibration_slope"))
+        for i, group in enumerate(groups)
+    ]
+    return {
+        "groups": ["sex"],
+        "margins": {"auc": 0.05, "o_e": 0.2, "calibration_slope": 0.2},
+        "reference": "everybody else",
+        "comparisons": len(findings),
+        "findings": findings,
+    }
+
+
+def explanation(loci: int = 1) -> dict[str, Any]:
+    """Return contributions of so many regions, and of the background."""
+    names = model(loci)["loci"]
+    parts = [
+        {"part": name, "kind": "locus", "variants": 23, "predicted_with": 3.1 / (i + 1)}
+        | {"predicted_without": 1.2 / (i + 1), "share_with": 0.93 / (i + 1), "share_without": 0.9}
+        for i, name in enumerate(names)
+    ]
+    none = dict.fromkeys(("predicted_without", "share_without"))
+    rest = {"part": "background", "kind": "background", "variants": 0, "predicted_with": 0.2}
+    parts.append({**rest, "share_with": 0.07, **none})
+    people = {"predicted_with": 52, "predicted_without": 263}
+    return {"scale": "log-odds", "people": people, "parts": parts}
+
+
 def disclosure() -> dict[str, Any]:
-    """Return what `asdict` makes of a `Disclosure`: tuples stay tuples."""
+    """Return what left the sites."""
     names = ("step", "analysis", "rounds", "values", "over", "reads")
     releases = [
-        ("census", "census", 1, 5, ("fold",), ()),
-        ("frequency", "frequency", 1, 170970, (), ("genotype",)),
-        ("association", "linear", 1, 1709740, ("fold",), ("GSTT1_null", "genotype", "sex")),
-        ("discrimination", "discrimination", 1, 62, ("trait",), ("GSTT1_null", "score")),
+        ("census", "census", 1, 5, ["fold"], []),
+        ("frequency", "frequency", 1, 170970, [], ["genotype"]),
+        ("association", "linear", 1, 1709740, ["fold"], ["GSTT1_null", "genotype", "sex"]),
+        ("performance", "performance", 2, 62, ["trait"], ["GSTT1_null", "score"]),
     ]
-    cells = [((), 1, 315), (("fold",), 5, 63), (("trait",), None, None)]
+    cells = [([], 1, 315), (["fold"], 5, 63), (["trait"], None, None)]
+    sets = [
+        ("cases of the smallest fold", 9, 1.0, 0.9999, 1.0),
+        ("everybody", 315, 0.52, 0.08, 0.87),
+    ]
+    keys = ("set", "people", "power_5", "power_01", "auc")
     return {
-        "releases": tuple(dict(zip(names, row, strict=True)) for row in releases),
-        "cells": tuple(dict(zip(("over", "number", "smallest"), c, strict=True)) for c in cells),
-        "columns": (
-            {"block": (0, 54), "used": 7, "allowed": 12},
-            {"block": (54, 90), "used": 11, "allowed": 12},
-        ),
-        "figures": ("discrimination",),
+        "releases": [dict(zip(names, row, strict=True)) for row in releases],
+        "cells": [dict(zip(("over", "number", "smallest"), c, strict=True)) for c in cells],
+        "columns": [
+            {"block": [0, 54], "over": ["fold"], "used": 7, "allowed": 12},
+            {"block": [54, 90], "over": ["fold"], "used": 11, "allowed": 12},
+            {"block": [0, 600], "over": [], "used": 41, "allowed": 46},
+        ],
+        "figures": ["performance"],
+        "sites_derivable": False,
+        "reason": "",
+        "membership": {
+            "sets": [dict(zip(keys, row, strict=True)) for row in sets],
+            "effective_variants": 900,
+            "note": "at least: counted among those that pruning keeps",
+        },
     }
 
 
 def results() -> dict[str, Any]:
     """Return the content of a `results.json` like the demo's, with every kind of withheld count."""
-    top = [association(24367099 - 71 * i, 94.4005715 - 7 * i) for i in range(7)]
-    weights = [{**variant(24367099), "weight": 0.13}, {**variant(24295427), "weight": -0.182163022}]
-    overall = {"auc": auc(0.99345901, 0.962583136, 0.999548491, bound=0.00305246189)}
-    sites = {name: {"auc": auc(0.98)} for name in ("CEU", "GBR", "TSI")} | {
-        "FIN": {"auc": auc(None)}
-    }
     return {
-        "schema": 1,
+        "schema": 2,
         "equipoise": "0.1.0",
         "study": {**study()["study"], "build": "GRCh37"},
         "people": study()["people"],
         "participants": participants(),
-        "association": {"tested": 600, "withheld": 0, "top": top},
-        "score": {"variants": weights, "variants_by_fold": [2, 2, 3, 2, 2]},
-        "evaluation": {"overall": overall, "by": {"site": sites}},
+        "quality": quality(),
+        "ancestry": ancestry(),
+        "association": {
+            "tested": 600,
+            "withheld": 0,
+            "covariates": ["sex", "PC1", "PC2"],
+            "left_out": ["PC3", "PC4"],
+            "lambda_gc": 1.02,
+            "top": [association(24367099 - 71 * i, 94.4005715 - 7 * i) for i in range(12)],
+        },
+        "model": model(),
+        "evaluation": evaluation(),
+        "audit": audit(),
+        "explanation": explanation(),
         "disclosure": disclosure(),
         "ledger": {"root": ROOT_HASH, "entries": 24},
         "timings": {"census": 0.1707, "total": 22.6482},
     }
+
+
+def nothing_estimable() -> dict[str, Any]:
+    """Return a run in which no figure could be given, and no variant chosen."""
+    found = results()
+    found["association"] |= {"tested": 0, "withheld": 600, "lambda_gc": None, "top": []}
+    found["association"] |= {"covariates": [], "left_out": []}
+    found["model"] = model(0, 0) | {"chosen": None, "chosen_by_fold": [None] * 5}
+    found["model"] |= {"best_single_variant": None, "variants_by_fold": [0] * 5}
+    found["model"]["calibration"] = dict.fromkeys(("intercept", "slope")) | {
+        "rounds": 8,
+        "converged": False,
+    }
+    none: dict[str, Any] = {name: figure(None) for name in ("o_e", "calibration_slope")}
+    none |= {"auc": auc(None, bound=None), "brier": {"value": None, "scaled": None}}
+    overall = {**none, "calibration_intercept": figure(None), "roc": [], "calibration": []}
+    by = {"site": {name: {**deepcopy(none), "external": False} for name in SITES}}
+    single = {"overall": {"auc": auc(None)}, "by": {"site": {n: {"auc": auc(None)} for n in SITES}}}
+    found["evaluation"] |= {"overall": overall, "by": by, "best_single_variant": single}
+    found["audit"]["findings"] = [
+        finding(f["group"], f["metric"], "not estimable", None, 0) for f in audit()["findings"]
+    ]
+    found["explanation"]["parts"] = []
+    found["explanation"]["people"] = {"predicted_with": None, "predicted_without": None}
+    found["disclosure"] |= {"columns": [], "figures": []}
+    found["disclosure"]["membership"] = {"sets": [], "effective_variants": 1, "note": ""}
+    return found
+
+
+def no_components() -> dict[str, Any]:
+    """Return a run that asked for components and kept none."""
+    found = results()
+    for row in found["ancestry"]["components"]:
+        row |= {"kept": False, "reason": "not separated"}
+    found["ancestry"] |= {"kept": 0, "map": None, "sites": {}}
+    return found
+
+
+def no_audit() -> dict[str, Any]:
+    """Return a run without ancestry and audit."""
+    return results() | {"audit": None, "ancestry": None}
+
+
+def sites(names: tuple[str, ...]) -> dict[str, Any]:
+    """Return a run over these sites, the last of them external if there are more than two."""
+    found = results()
+    for key, rows in (
+        ("participants", found["participants"]),
+        ("quality", found["quality"]["sites"]),
+        ("ancestry", found["ancestry"]["sites"]),
+        ("evaluation", found["evaluation"]["by"]["site"]),
+        ("single", found["evaluation"]["best_single_variant"]["by"]["site"]),
+    ):
+        kinds = list(rows.values())
+        more = {name: deepcopy(kinds[i % len(kinds)]) for i, name in enumerate(names)}
+        if len(names) > 2 and key in ("participants", "evaluation"):
+            more[names[-1]]["external"] = True
+        rows.clear()
+        rows.update(more)
+    found["audit"] = audit(names)
+    return found
+
+
+def twenty_sites() -> dict[str, Any]:
+    """Return a run over twenty sites with long names."""
+    name = "Universitätsklinikum-Hospital-of-the-Holy-Ghost-and-Saint-Elizabeth {:02d} (north wing)"
+    return sites(tuple(name.format(i) for i in range(20)))
+
+
+def forty_loci() -> dict[str, Any]:
+    """Return a run whose model has 200 variants in 40 regions, with each site held out in turn."""
+    found = results()
+    found["model"], found["explanation"] = model(40, 200), explanation(40)
+    found["evaluation"]["design"] = "each site held out in turn"
+    found["disclosure"] |= {"sites_derivable": True, "reason": "to see how it does elsewhere"}
+    return found
+
+
+def nulls() -> dict[str, Any]:
+    """Return a run with null wherever the schema allows it."""
+    found = results()
+    for counts in found["participants"].values():
+        counts |= {"recruited": None, "refused": {"other": None}}
+    for counts in found["quality"]["sites"].values():
+        counts["without_genotypes"] = None
+    found["ancestry"]["map"]["counts"] = [[None] * 5 for _ in range(5)]
+    found["model"] |= {"chosen": None, "chosen_by_fold": [None] * 5, "best_single_variant": None}
+    for row in found["evaluation"]["overall"]["calibration"]:
+        row |= {"events": None, "observed": None}
+    found["evaluation"]["overall"]["auc"]["events"] = None
+    for part in found["explanation"]["parts"]:
+        part.update(
+            dict.fromkeys(("predicted_with", "predicted_without", "share_with", "share_without"))
+        )
+    for row in found["audit"]["findings"]:
+        row |= {"low": None, "high": None, "minimum_detectable_gap": None}
+    return found
+
+
+EXTREMES = {
+    "nothing estimable": nothing_estimable,
+    "no components": no_components,
+    "no audit": no_audit,
+    "one site": lambda: sites(("Alone",)),
+    "twenty sites": twenty_sites,
+    "forty loci": forty_loci,
+    "nulls": nulls,
+}
 
 
 def scan(n: int = 600, chromosomes: tuple[str, ...] = ("22",), seed: int = 1) -> Statistics:
@@ -124,7 +428,7 @@ def scan(n: int = 600, chromosomes: tuple[str, ...] = ("22",), seed: int = 1) ->
 
 
 def table(chromosome: Any, position: Any, p: Any) -> Statistics:
-    """Return statistics with the columns that the report reads."""
+    """Return statistics with the columns that the dossier reads."""
     n = len(p)
     real, text = np.full(n, 0.1), np.full(n, "A")
     fixed = {"effect_allele": text, "other_allele": text, "beta": real, "standard_error": real}

@@ -1,21 +1,20 @@
 """The Manhattan plot: few points, and all that matter."""
 
 import re
+from typing import Any
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dossier.fakes import scan, table, untested
-from equipoise.dossier import manhattan
+from equipoise.dossier import manhattan, svg
 
 
-def points(svg: str) -> list[tuple[float, float]]:
-    """Return where the points of a drawing lie, from its top left corner."""
-    marks = re.search(r"mark-symbol role-mark[^>]*>(.*?)</g>", svg, re.DOTALL)
-    assert marks
-    found = re.findall(r"translate\(([-\d.e]+),([-\d.e]+)\)", marks[1])
-    return [(float(x), float(y)) for x, y in found]
+def points(drawn: Any) -> list[tuple[float, float]]:
+    """Return where the points of a drawing lie, in shares from its bottom left corner."""
+    found = re.findall(r"M([\d.]+),([\d.]+)h0", str(drawn))
+    return [(float(x) / svg.SIDE, 1 - float(y) / svg.SIDE) for x, y in found]
 
 
 def test_every_point_above_the_line_is_drawn() -> None:
@@ -25,10 +24,11 @@ def test_every_point_above_the_line_is_drawn() -> None:
     assert drawn
     assert drawn.above == 300
     top = 60 * 1.04
-    read = [(1 - y / manhattan.HEIGHT) * top for _, y in points(drawn.svg)]
+    read = [y * top for _, y in points(drawn.svg)]
     assert len(read) == drawn.drawn < 4000
-    strong = sorted(v for v in read if v > 7.305)
-    np.testing.assert_allclose(strong, np.linspace(7.31, 60, 300), atol=1e-3)  # 3 decimals
+    strong = sorted(v for v in read if v > 7.306)
+    # Places are rounded to 0.1 of a thousandth of the height.
+    np.testing.assert_allclose(strong, np.linspace(7.31, 60, 300), atol=top * 1e-4)
 
 
 @given(st.lists(st.tuples(st.floats(0, 250), st.floats(0, 20)), min_size=1, max_size=60))
@@ -84,7 +84,24 @@ def test_chromosomes_stand_side_by_side_in_two_colours_and_in_the_order_of_the_t
     drawn = manhattan.plot(scanned)
     assert drawn
     assert all(f">{name}</text>" in drawn.svg for name in names)
-    assert all(colour in drawn.svg for colour in manhattan.COLOURS)
+    assert all(f"points band{band}" in drawn.svg for band in (0, 1))
+
+
+def test_the_script_gets_the_points_that_are_drawn() -> None:
+    drawn = manhattan.plot(scan(800, ("1", "X")))
+    assert drawn
+    data = drawn.data
+    lists = [v for k, v in data.items() if k not in ("names", "shift", "x", "ticks")]
+    assert {len(v) for v in lists if isinstance(v, list)} == {drawn.drawn}
+    assert data["names"] == ["1", "X"]
+    assert drawn.weaker == manhattan.INTERESTING
+
+
+def test_a_variant_that_is_not_drawn_is_weaker_than_is_said() -> None:
+    p = np.linspace(3.1, 9.0, 3 * manhattan.MOST_INTERESTING)
+    drawn = manhattan.plot(table(["1"] * len(p), np.arange(len(p)) % 997, p))
+    assert drawn
+    assert drawn.weaker == p[-manhattan.MOST_INTERESTING]
 
 
 def test_texts_of_any_type_of_array_name_a_chromosome() -> None:

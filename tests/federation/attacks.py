@@ -8,8 +8,8 @@ the attack names, every site answers (`answered`): so it is that check which ref
 import hashlib
 import re
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Attack:
     message  what the centre then sends to a site
     says     words of the refusal
     remove   takes the check out that refuses
+    study    what the study is besides: see `build`
     """
 
     name: str
@@ -40,6 +41,7 @@ class Attack:
     remove: Callable[[Federation, Patch], None]
     steward: Callable[[Plan], None] | None = None
     kind: str = "clear"
+    study: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def nothing(*_: Any, **__: Any) -> None:
@@ -66,7 +68,7 @@ def at(step: str, due: str, phase: int = 0) -> Callable[[Driver], Any]:
 
 
 def reached(attack: Attack, root: Path) -> Driver:
-    driver = Driver(build(root, kind=attack.kind, steward=attack.steward))
+    driver = Driver(build(root, kind=attack.kind, steward=attack.steward, **attack.study))
     attack.reach(driver)
     return driver
 

@@ -16,8 +16,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+import equipoise
+from equipoise.analyses.contributions import columns as contributions
 from equipoise.consent.terms import Purpose
-from equipoise.federation import agreement, registry, wire
+from equipoise.federation import agreement, budget, registry, wire
 from equipoise.federation.course import Course
 from equipoise.federation.desk import Desk
 from equipoise.federation.identity import CENTRE, Identity, Peers
@@ -31,10 +33,9 @@ from equipoise.genotypes.variants import HEADER, Variants
 from equipoise.ledger.entry import Entry
 from equipoise.ledger.log import Log
 from equipoise.packed.decode import encode
-from equipoise.plan import Member, Plan
+from equipoise.plan import VERSION, Literal, Member, Parameter, Plan, Ref, Step
 from equipoise.protection import CentreMachine, Message
 from equipoise.step import Done, Next
-from equipoise.study.compile import ROSTER_K, K, compile_plan, public_study
 from equipoise.study.records import (
     Covariates,
     Person,
@@ -48,9 +49,20 @@ from equipoise.study.records import (
 from equipoise.transports.local import LocalTransport
 
 N_VARIANTS = 60
+NEWTON = 8
 SPACING = 8_000
+WINDOWS = (0, 13, 25, 38, 50, 60)
+"""Where tiles of 100,000 base pairs begin, and the end."""
+
+K = 5
+ROSTER_K = 10
+FOLDS = 3
+"""The fewest that leave people to train on where two are left out together."""
+
 STRONG = 33
+PEOPLE = 36
 REFUSED = 6
+ADMITTED = PEOPLE - REFUSED
 
 LISTED = Variants.of(
     pl.DataFrame(
@@ -92,9 +104,20 @@ def dataset(place: int, people: int) -> Dataset:
     return Dataset(InMemory(dosage), ids, reasons, columns)
 
 
-def study_of(names: Iterable[str], kind: str, folds: int) -> Study:
-    """Return the study that all parties were given."""
+def study_of(
+    names: Iterable[str],
+    kind: str,
+    folds: int,
+    *,
+    external: Iterable[str] = (),
+    hold_out: str | None = None,
+) -> Study:
+    """Return the study that all parties were given; `hold_out` is the reason for it."""
     nowhere = Path("nowhere")
+    outside = set(external)
+    sites = tuple(SiteFiles(n, nowhere, nowhere, nowhere, n in outside) for n in names)
+    if hold_out is not None:
+        folds = sum(not site.external for site in sites)
     return Study(
         id="made-up",
         question="Does it hold?",
@@ -105,9 +128,98 @@ def study_of(names: Iterable[str], kind: str, folds: int) -> Study:
         trait=Trait("trait", "binary"),
         covariates=Covariates(("sex",)),
         variants=VariantList(nowhere, "GRCh37"),
-        sites=tuple(SiteFiles(name, nowhere, nowhere, nowhere) for name in names),
+        sites=sites,
         protection=Protection(kind),
-        validation=Validation(folds=folds),
+        validation=Validation(folds, hold_out is not None, hold_out or ""),
+    )
+
+
+def public(study: Study) -> dict[str, Any]:
+    return {**study.public(), "id": study.id}
+
+
+def plan_of(study: Study, members: tuple[Member, ...], *, calibrated: bool = False) -> Plan:
+    """Return a plan of its own, with a step of each kind that a gate meets.
+
+    One that counts, one in blocks, one by fold, one within the column budget whose columns
+    are kept, and one with figures by site. With `calibrated`, also those that make a score.
+    """
+    validation = study.validation
+    return Plan(
+        version=VERSION,
+        package=equipoise.__version__,
+        sources=registry.sources(),
+        study=public(study),
+        variants=LISTED.digest().hex(),
+        n_variants=N_VARIANTS,
+        members=members,
+        protection=study.protection.kind,
+        seed=study.seed,
+        folds=validation.folds,
+        k=K,
+        roster_k=ROSTER_K,
+        steps=_steps(members, validation, calibrated),
+        fold_by=validation.fold_by,
+    )
+
+
+def _steps(
+    members: tuple[Member, ...], validation: Validation, calibrated: bool
+) -> tuple[Step, ...]:
+    people = sum(member.people for member in members if not member.external)
+    smallest = budget.people_of_smallest(members, validation.folds, validation.fold_by)
+    trait: dict[str, Literal] = {"people": people, "trait": "trait"}
+    sizes: dict[str, Literal] = {"people": people, "folds": validation.folds}
+    terms: dict[str, Literal] = {"covariates": ("sex",), "bounds": (1.0,)}
+    listed: dict[str, Literal] = {"people": people, "n_variants": N_VARIANTS}
+    counts: dict[str, Parameter] = {"frequencies": Ref("frequency")}
+    nets: dict[str, Parameter] = {
+        "windows": WINDOWS,
+        "columns": min(16, budget.allowed_columns(smallest)),
+        "counted": budget.people_outside(members) / people,
+        "threshold": 5.45,  # p = 5e-8
+        "penalties": (0.1, 0.1),
+        "background": (),
+        "census": Ref("census"),
+        "quality": Ref("quality"),
+        "association": Ref("association"),
+    }
+    quality: dict[str, Literal] = {"strata": 1, "stratum": ""}
+    frequency: dict[str, Literal] = {"floor": 10, "least_called": people // 2}
+    performance: dict[str, Literal] = {"bins": max(2, people // 10), "k": K, "floor": 10}
+    return (
+        Step("census", "census", {**sizes, **trait, "least": ROSTER_K, "k": K}),
+        Step("frequency", "frequency", {**listed, **frequency}),
+        Step("quality", "hardy", {**listed, **trait, **counts, **quality}),
+        Step("association", "linear", {**sizes, **terms, **listed, **trait, **counts}),
+        Step(
+            "model", "elastic_net", {**sizes, **trait, **terms, **counts, **nets}, keeps=("single",)
+        ),
+        *(_calibration({**sizes, **trait, **counts}) if calibrated else ()),
+        Step(
+            "performance",
+            "performance",
+            {**trait, **performance, "score": "single", "span": 0.5, "calibrated": False},
+            rounds=3,
+            figures=True,
+        ),
+    )
+
+
+def _calibration(common: Mapping[str, Parameter]) -> tuple[Step, ...]:
+    """Return the steps from nets to a score."""
+    known: dict[str, Parameter] = {**common, "covariates": ("sex",), "nets": Ref("model")}
+    calibration: dict[str, Parameter] = {
+        "rounds": NEWTON,
+        "background": (),
+        "tiles": tuple(range(len(WINDOWS) - 1)),
+        "loci": 2,
+        "tuned": Ref("tuning"),
+    }
+    kept = ("score", "logit", "probability", "predicted", *contributions(2))
+    return (
+        Step("tuning", "tuning", {**known, "penalties": 1}),
+        Step("calibration", "calibration", {**known, **calibration}, NEWTON, kept),
     )
 
 
@@ -122,6 +234,7 @@ class Federation:
     sites: dict[str, Site] = field(default_factory=dict[str, Site])
     desks: dict[str, Desk] = field(default_factory=dict[str, Desk])
     people: dict[str, People] = field(default_factory=dict[str, People])
+    calibrated: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -133,10 +246,10 @@ class Federation:
 
     @property
     def public(self) -> dict[str, Any]:
-        return public_study(self.study)
+        return public(self.study)
 
     def compiled(self, members: tuple[Member, ...]) -> Plan:
-        return compile_plan(self.study, LISTED, members)
+        return plan_of(self.study, members, calibrated=self.calibrated)
 
     def entries(self, name: str) -> list[Entry]:
         return list(self.desks[name].ledger.entries())
@@ -169,15 +282,22 @@ def build(
     *,
     kind: str = "masked",
     n_sites: int = 4,
-    people: int = 36,
+    people: int | None = None,
     steward: Steward | None = None,
+    external: Iterable[str] = (),
+    hold_out: str | None = None,
+    calibrated: bool = False,
 ) -> Federation:
-    """Return a federation; without a `steward`, every site compiles the plan itself."""
+    """Return a federation; without a `steward`, every site compiles the plan itself.
+
+    Where few sites share the folds, each has more people, unless a number is given.
+    """
+    people = people or PEOPLE * (2 if n_sites < 3 else 1)
     names = [f"s{i}" for i in range(n_sites)]
-    study = study_of(names, kind, 3 if n_sites > 2 else 2)
+    study = study_of(names, kind, FOLDS, external=external, hold_out=hold_out)
     identities = {name: Identity.create(name) for name in [*names, CENTRE]}
     peers = Peers({name: identity.signing_key for name, identity in identities.items()})
-    made = Federation(root, study, identities, peers)
+    made = Federation(root, study, identities, peers, calibrated=calibrated)
 
     def compiles(plan: Plan) -> None:
         if made.compiled(plan.members).digest() != plan.digest():
@@ -202,6 +322,35 @@ def build(
         made.desks[name], made.people[name] = desk, own
         made.sites[name] = Site(own, desk, output)
     return made
+
+
+def scores(federation: Federation, name: str) -> list[tuple[float, int]]:
+    """Return score and fold of each person of a site, as it keeps them."""
+    people = federation.people[name]
+    return list(zip(people.kept["score"].tolist(), people.cohort.fold.tolist(), strict=True))
+
+
+def scored(federation: Federation, name: str, done: Run, row: int) -> NDArray[np.float64]:
+    """Return what one row of the published model says of each person of a site.
+
+    Row 0 is the model of everybody, row f + 1 the one that never saw fold f. It is worked out
+    from published numbers and the site's own columns, person by person.
+    """
+    nets, counts, tuned = (done.results[n] for n in ("model", "frequency", "tuning"))
+    cohort = federation.people[name].cohort
+    weights = nets.weights[row, row, tuned.choice[row]]
+    assert tuned.choice[row] >= 0
+    assert weights.any()
+    a, b = tuned.weights[row]
+    slope = done.results["calibration"].coefficients[row, 1] / tuned.scale[row]
+    found: list[float] = []
+    dosage, sex = cohort.dosage_at(nets.variants), cohort.column("sex")
+    for person in range(cohort.n):
+        g = dosage[:, person] - counts.mean_at(nets.variants)
+        net = weights[~np.isnan(g)] @ g[~np.isnan(g)]
+        other = nets.covariates[row, row, 0] * (sex[person] - nets.means[0])
+        found.append(slope * (a * net + b * other))
+    return np.array(found)
 
 
 @dataclass(frozen=True)

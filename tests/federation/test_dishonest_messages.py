@@ -321,7 +321,7 @@ def test_a_refused_state_may_still_be_put_right(tmp_path: Path) -> None:
             == "refusal"
         )
     driver.to_end()
-    assert set(driver.running.results) >= {"census", "discrimination"}
+    assert set(driver.running.results) >= {"census", "performance"}
 
 
 def test_no_answer_leaves_that_the_ledger_does_not_have(

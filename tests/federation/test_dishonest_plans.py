@@ -50,9 +50,9 @@ def with_step(plan: Plan, step: Step) -> Plan:
 
 def columns(by: int) -> Callable[[Plan], Plan]:
     def change(plan: Plan) -> Plan:
-        at_most = plan.step("score").parameters["columns"]
+        at_most = plan.step("model").parameters["columns"]
         assert isinstance(at_most, int)
-        return parameter("score", columns=at_most + by)(plan)
+        return parameter("model", columns=at_most + by)(plan)
 
     return change
 
@@ -69,8 +69,8 @@ def more_folds(plan: Plan) -> Plan:
 
 def hidden_step(plan: Plan) -> Plan:
     """Give a step that asks for a lot the name of one that asks for little."""
-    greedy = columns(+40)(plan).step("score")
-    return replace(plan, steps=(*plan.steps[:-1], greedy, replace(plan.steps[0], name="score")))
+    greedy = columns(+40)(plan).step("model")
+    return replace(plan, steps=(*plan.steps[:-1], greedy, replace(plan.steps[0], name="model")))
 
 
 def member(place: int, **changes: Any) -> Callable[[Plan], Plan]:
@@ -116,6 +116,11 @@ def no_disclosure(federation: Federation, patch: Patch) -> None:
     patch.setattr(budget, "check", nothing)
 
 
+def held_out(plan: Plan) -> Plan:
+    """Make each site a fold, of a plan whose folds are as many."""
+    return replace(plan, fold_by="site")
+
+
 def unapproved(name: str, change: Callable[[Plan], Plan]) -> Attack:
     return Attack(
         name,
@@ -131,17 +136,19 @@ def refused_anyway(
     change: Callable[[Plan], Plan],
     says: str,
     remove: Callable[[Federation, Patch], None],
-    kind: str = "clear",
+    **study: Any,
 ) -> Attack:
     """Return a plan that is refused although the steward would approve anything."""
-    return Attack(name, Driver.to_plan, plans(change), says, remove, agreeable, kind)
+    return Attack(name, Driver.to_plan, plans(change), says, remove, agreeable, study=study)
 
 
 PLANS = [
     unapproved("a column less", columns(-1)),
-    unapproved("another threshold", parameter("score", threshold=1.0)),
+    unapproved("another threshold", parameter("model", threshold=1.0)),
     unapproved("another trait", parameter("association", trait="sex")),
-    unapproved("another limit of correlation", parameter("score", r2=0.1)),
+    unapproved("other penalties", parameter("model", penalties=(0.5, 0.1))),
+    unapproved("people counted whom the budget does not", parameter("model", counted=2.0)),
+    unapproved("no test of quality", parameter("quality", least=10**6)),
     unapproved("fewer variants", parameter("frequency", n_variants=1)),
     unapproved(
         "another analysis",
@@ -176,7 +183,7 @@ PLANS = [
     ),
     refused_anyway(
         "columns once more in another round",
-        lambda p: with_step(p, replace(p.step("score"), rounds=2)),
+        lambda p: with_step(p, replace(p.step("model"), rounds=2)),
         "DisclosureError: the plan releases 12 columns",
         no_budget,
     ),
@@ -188,7 +195,7 @@ PLANS = [
     ),
     refused_anyway(
         "blocks that run backwards",
-        parameter("score", windows=(0, 60, 0, 60)),
+        parameter("model", windows=(0, 60, 0, 60)),
         "a block that is none of the variants",
         no_disclosure,
     ),
@@ -284,6 +291,47 @@ PLANS = [
         "another signing key",
         no_members,
         agreeable,
+    ),
+    refused_anyway(
+        "a site that trains marked as external",
+        member(0, external=True),
+        "differ on whether s0 is external",
+        no_members_and_no_budget,
+    ),
+    refused_anyway(
+        "an external site marked as one that trains",
+        member(3, external=False),
+        "differ on whether s3 is external",
+        no_members,
+        external=("s3",),
+    ),
+    refused_anyway(
+        "sites held out that the study does not hold out",
+        held_out,
+        "differ on whether each site is held out",
+        no_members_and_no_budget,
+        n_sites=3,
+    ),
+    refused_anyway(
+        "people in folds by chance where the study holds out sites",
+        lambda p: replace(p, fold_by="person"),
+        "differ on whether each site is held out",
+        no_members_and_no_budget,
+        n_sites=3,
+        hold_out="to see",
+    ),
+    refused_anyway(
+        "folds by a rule that there is not",
+        lambda p: replace(p, fold_by="row"),
+        "differ on whether each site is held out",
+        no_members,
+    ),
+    refused_anyway(
+        "each site held out without a reason",
+        lambda p: p,
+        "`hold_out_each_site` in the study file, with a reason",
+        no_budget,
+        hold_out="",
     ),
 ]
 

@@ -128,9 +128,23 @@ STATES = [
     ),
     Attack(
         "another selection",
-        at("score", "result"),
+        at("model", "result"),
         publishes(another_selection),
-        r"Weights\.variants does not follow",
+        r"Nets\.variants does not follow",
+        no_comparison,
+    ),
+    Attack(
+        "another weight",
+        at("model", "result"),
+        publishes(moved("weights", 3)),
+        r"Nets\.weights does not follow",
+        no_comparison,
+    ),
+    Attack(
+        "another best variant",
+        at("model", "result"),
+        publishes(moved("best", 1)),
+        r"Nets\.best does not follow",
         no_comparison,
     ),
     Attack(

@@ -17,7 +17,8 @@ from equipoise.record import step_of
 from equipoise.step import Done
 from federation.building import STRONG, Driver, build
 
-STEPS = ["census", "frequency", "association", "score", "discrimination"]
+STEPS = ["census", "frequency", "quality", "association", "model", "performance"]
+CALIBRATED = [*STEPS[:-1], "tuning", "calibration", "performance"]
 
 
 def test_masked_and_clear_give_the_same_results_to_the_bit(tmp_path: Path) -> None:
@@ -26,8 +27,8 @@ def test_masked_and_clear_give_the_same_results_to_the_bit(tmp_path: Path) -> No
         federation = build(tmp_path / kind, kind=kind)
         done, log, _ = federation.run()
         packed.append({name: wire.pack_record(done.results[name]) for name in STEPS})
-        assert done.results["score"].variants.tolist() == [STRONG]
-        assert done.results["discrimination"].auc > 0.7
+        assert done.results["model"].variants.tolist() == [STRONG]
+        assert done.results["performance"].auc[0] > 0.7
         log.close()
         federation.close()
     assert packed[0] == packed[1]
@@ -43,8 +44,8 @@ def test_clear_runs_with_any_number_of_sites(n_sites: int, tmp_path: Path) -> No
 
 
 def test_a_sites_ledger_holds_the_run_in_its_order(tmp_path: Path) -> None:
-    federation = build(tmp_path)
-    _, log, closed = federation.run()
+    federation = build(tmp_path, calibrated=True)
+    done, log, closed = federation.run()
     log.close()
     federation.close()
     phases = 5
@@ -54,15 +55,19 @@ def test_a_sites_ledger_holds_the_run_in_its_order(tmp_path: Path) -> None:
         hello = ["roster", "release"]
         agreed = ["plan", "release", "release"]
         start, ask = ["state", "release"], ["release"] * phases
-        step = [*start, *ask, "state", "release"]
-        gram = [*start, *ask, "state", "release", "state", "derived", "release"]
-        end = ["artefact", "closed"]
-        assert kinds == ["opened", *hello, *agreed, *step * 3, *gram, *step, *end]
+        ended, derived = ["state", "release"], ["state", "derived", "release"]
+        asked = [*ask, "state", "release"]
+        counted = [*start, *asked] * 4  # to the association
+        nets, tuned = [*start, *asked, *derived], [*start, *asked, *ended]
+        calibrated = [*start, *asked * done.results["calibration"].rounds, *derived]
+        judged = [*start, *asked * 3]
+        steps = [*counted, *nets, *tuned, *calibrated, *judged]
+        assert kinds == ["opened", *hello, *agreed, *steps, "artefact", "closed"]
         # The checkpoint that the centre was given is that of the ledger as it is on disk.
         assert closed[name]["note"] == reading.note
         assert closed[name]["root"] == reading.checkpoint.root.hex()
         named = [str(e.body["step"]) for e in reading.entries if e.kind == "state"]
-        assert [step for step, _ in groupby(named)] == STEPS
+        assert [step for step, _ in groupby(named)] == CALIBRATED
         released = [entry.body for entry in reading.entries if entry.kind == "release"]
         places = [(body["step"], body["round"], body["phase"]) for body in released]
         assert len(set(places)) == len(places)
@@ -75,7 +80,7 @@ def test_the_state_in_each_ledger_is_the_one_that_was_published(tmp_path: Path) 
     own = [e.body["sha256"] for e in log.entries() if e.kind == "state"]
     for name in federation.names:
         assert [e.body["sha256"] for e in federation.entries(name) if e.kind == "state"] == own
-    last = hashlib.sha256(wire.pack_record(done.results["discrimination"])).hexdigest()
+    last = hashlib.sha256(wire.pack_record(done.results["performance"])).hexdigest()
     assert own[-1] == last
     log.close()
     federation.close()
@@ -163,7 +168,7 @@ def test_a_centre_with_another_number_of_threads_is_followed_to_the_end(tmp_path
             continue
         with threadpool_limits(1):
             driver.go()
-    assert driver.running.results["score"].variants.tolist() == [STRONG]
+    assert driver.running.results["model"].variants.tolist() == [STRONG]
 
 
 def test_a_run_whose_plan_exceeds_the_budget_is_refused_by_every_site(tmp_path: Path) -> None:

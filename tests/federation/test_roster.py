@@ -1,6 +1,7 @@
 """Who takes part is fixed at the site, and what is said of it singles nobody out."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from equipoise.federation.roster import (
     Register,
     Roster,
     folds,
+    folds_of,
     make_roster,
     published_counts,
 )
-from equipoise.plan import Step
+from equipoise.plan import Member, Plan, Step
 
 LEAST = 10
 K = 5
@@ -120,6 +122,39 @@ def test_folds_are_even_and_change_with_the_seed() -> None:
     assert (folds(ids, 1, 5) != folds(ids, 2, 5)).mean() > 0.7
 
 
+MEMBERS = tuple(Member(name, "", "", 30, name == "b") for name in "cabd")
+
+
+def planned(fold_by: str, seed: int = 1) -> Plan:
+    sizes = {"n_variants": 1, "seed": seed, "folds": 3, "k": K, "roster_k": LEAST}
+    texts = {"package": "", "sources": "", "variants": "", "protection": "clear"}
+    return Plan(1, study={}, members=MEMBERS, steps=(), fold_by=fold_by, **sizes, **texts)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("fold_by", ["person", "site"])
+def test_nobody_of_an_external_site_is_in_a_fold(fold_by: str) -> None:
+    assert folds_of(["x", "y"], planned(fold_by), MEMBERS[2]).tolist() == [-1, -1]
+
+
+def test_folds_by_person_are_the_same_at_whatever_site() -> None:
+    ids = [f"p{i}" for i in range(50)]
+    for own in (MEMBERS[0], MEMBERS[1], MEMBERS[3]):
+        assert folds_of(ids, planned("person"), own).tolist() == folds(ids, 1, 3).tolist()
+
+
+def test_folds_by_site_are_the_places_among_the_sorted_sites_that_train() -> None:
+    found = {m.name: folds_of(["x"], planned("site"), m).tolist() for m in MEMBERS}
+    assert found == {"a": [0], "b": [-1], "c": [1], "d": [2]}
+
+
+def test_plans_with_external_sites_and_folds_by_site_are_read_as_they_were_written() -> None:
+    for plan in (planned("site"), planned("person")):
+        assert Plan.from_bytes(plan.to_bytes()) == plan
+        assert (plan.people, plan.training) == (90, ("a", "c", "d"))
+    turned = replace(planned("site"), members=(*MEMBERS[:3], replace(MEMBERS[3], external=True)))
+    assert turned.digest() != planned("site").digest()
+
+
 # --- what is published of refused people
 
 REASONS = ("a", "b", "c")
@@ -178,6 +213,28 @@ def test_a_site_of_too_few_people_takes_no_part(tmp_path: Path) -> None:
         _ = few.roster
     assert not (tmp_path / "rosters.jsonl").exists()
     people(tmp_path, LEAST).fix("study")
+
+
+def test_only_a_plan_says_who_is_in_a_fold_and_whose_sums_leave(tmp_path: Path) -> None:
+    some = people(tmp_path, LEAST)
+    some.fix("study")
+    some.folds = 3
+    with pytest.raises(ProtocolError, match="before there is a plan"):
+        _ = some.contributing
+    with pytest.raises(ProtocolError, match="another seed"):
+        some.check_plan(planned("site", seed=2), MEMBERS[0])
+    some.check_plan(planned("site"), MEMBERS[0])
+    assert (some.contributing.n, some.contributing.fold.tolist()) == (LEAST, [1] * LEAST)
+
+
+def test_the_people_of_an_external_site_are_in_no_sum(tmp_path: Path) -> None:
+    some = people(tmp_path, LEAST)
+    some.fix("study")
+    some.folds, some.kept = 3, {"score": np.ones(LEAST)}
+    some.check_plan(planned("person"), MEMBERS[2])
+    inside = some.contributing
+    assert (inside.n, inside.column("score").shape, inside.fold.shape) == (0, (0,), (0,))
+    assert (some.cohort.n, set(some.cohort.fold.tolist())) == (LEAST, {-1})
 
 
 def test_a_step_keeps_the_columns_that_the_plan_says_and_no_others(tmp_path: Path) -> None:

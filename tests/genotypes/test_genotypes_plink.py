@@ -144,3 +144,15 @@ def test_only_a_block_of_these_variants_and_people_is_written(tmp_path: Path) ->
     with pytest.raises(ValueError, match="block of shape"):
         plink.write(tmp_path / "x", encode(DOSAGE), LISTED, IDS[:4])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_a_fam_that_lost_people_is_refused_though_the_sizes_agree(
+    tmp_path: Path, lost: int
+) -> None:
+    prefix = tmp_path / "eight"
+    ids = tuple(f"P{i}" for i in range(8))
+    plink.write(prefix, encode(np.ones((3, 8))), LISTED, ids)
+    edit(prefix, ".fam", lambda data: b"".join(data.splitlines(keepends=True)[: 8 - lost]))
+    (message,) = refused(prefix)
+    assert f"calls of more people than the {8 - lost} of the .fam" in message

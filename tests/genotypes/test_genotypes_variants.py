@@ -158,3 +158,62 @@ def test_a_message_quotes_no_cell(tmp_path: Path) -> None:
         variants.read(written(tmp_path, "1\t987654321.5\tACGTACGT\tQ"))
     assert "987654321" not in str(caught.value)
     assert "ACGTACGT" not in str(caught.value)
+
+
+# --- the column of frequencies
+
+WITH = TOP.replace("\n", "\teffect_allele_frequency\n")
+
+
+def test_a_list_may_give_frequencies(tmp_path: Path) -> None:
+    cells = ["0", "1", "0.25", "1e-05", ".5", "NA"]
+    rows = [f"1\t{7 + i}\tA\tT\t{cell}" for i, cell in enumerate(cells)]
+    read = variants.read(written(tmp_path, *rows, top=WITH))
+    assert read.frequency is not None
+    np.testing.assert_array_equal(read.frequency, [0, 1, 0.25, 1e-05, 0.5, np.nan])
+    assert read.frame().columns == list(HEADER)
+
+
+def test_a_list_without_them_has_none(tmp_path: Path) -> None:
+    assert variants.read(written(tmp_path, "1\t7\tA\tC")).frequency is None
+
+
+@pytest.mark.parametrize(
+    "cell", ["", "-0.1", "1.01", "nan", "NaN", "inf", "0,5", "50%", " 0.5", "na"]
+)
+def test_a_frequency_is_a_number_from_0_to_1_or_na(tmp_path: Path, cell: str) -> None:
+    found = problems(written(tmp_path, "1\t6\tA\tT\t0.2", f"1\t7\tA\tT\t{cell}", top=WITH))
+    assert found == [(3, "a frequency that is no number from 0 to 1")]
+
+
+def test_frequencies_are_part_of_the_digest_however_they_are_spelled(tmp_path: Path) -> None:
+    def digest(cell: str) -> bytes:
+        return variants.read(written(tmp_path, f"1\t7\tA\tC\t{cell}", top=WITH)).digest()
+
+    without = variants.read(written(tmp_path, "1\t7\tA\tC")).digest()
+    assert digest("0.25") == digest("2.5e-1") == digest("0.250")
+    assert len({without, digest("0.25"), digest("0.26"), digest("0"), digest("NA")}) == 5
+
+
+@given(st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=9))
+def test_written_frequencies_are_read_to_the_last_bit(
+    tmp_path_factory: pytest.TempPathFactory, known: list[float | None]
+) -> None:
+    rows = [("1", i + 1, "A", "C", f) for i, f in enumerate(known)]
+    schema = {
+        **dict.fromkeys(HEADER, pl.String),
+        HEADER[1]: pl.Int64,
+        variants.FREQUENCY: pl.Float64,
+    }
+    listed = Variants.of(pl.DataFrame(rows, schema=schema, orient="row"))
+    path = tmp_path_factory.mktemp("list") / "variants.tsv"
+    variants.write(path, listed)
+    read = variants.read(path)
+    np.testing.assert_array_equal(read.frequency, listed.frequency)
+    assert read.digest() == listed.digest()
+
+
+def test_no_other_column_is_taken(tmp_path: Path) -> None:
+    path = written(tmp_path, "1\t7\tA\tC\t0.1", top=TOP.replace("\n", "\tmaf\n"))
+    with pytest.raises(InputError, match="effect_allele_frequency or nothing after it"):
+        variants.read(path)

@@ -135,7 +135,7 @@ def one_person_moves_little(analysis: AnyAnalysis, rows: Rows, at: Sequence[Any]
                     noise = _noise(declared, rows.n)
                     most = moved.max(initial=0.0)
                     assert most <= declared.per_person + noise, f"{name}: one person adds {most}"
-                    moved[_cell(declared, rows, person)] = 0.0
+                    moved[_cell(declared, rows, person, moved)] = 0.0
                     outside = moved.max(initial=0.0)
                     assert outside <= noise, f"{name}: one person moves another cell"
 
@@ -283,10 +283,17 @@ def _without(rows: Rows, person: int) -> Cohort:
     return rows.cohort(np.delete(np.arange(rows.n), person))
 
 
-def _cell(declared: Field, rows: Rows, person: int) -> tuple[int, ...]:
-    """Return the leading index of the person's own cell; () is the whole array."""
+def _cell(declared: Field, rows: Rows, person: int, moved: NDArray[np.float64]) -> tuple[int, ...]:
+    """Return the leading index of the person's own cell; () is the whole array.
+
+    Where no column names the cells, since they follow from the data, the person's own is
+    the one that they move most: they may move no other.
+    """
     cells = {"fold": rows.fold, **rows.columns}
-    return tuple(int(cells[partition][person]) for partition in declared.over)
+    if set(declared.over) <= set(cells):
+        return tuple(int(cells[partition][person]) for partition in declared.over)
+    by_cell = moved.reshape(*moved.shape[: len(declared.over)], -1).max(axis=-1)
+    return tuple(int(i) for i in np.unravel_index(np.argmax(by_cell), by_cell.shape))
 
 
 def _degree(declared: Field, column: str) -> int | None:

@@ -33,7 +33,8 @@ def test_any_split_of_people_over_sites_gives_the_pooled_result(
     analysis, people = cases.ready(name, data.draw(rows()))
     n_sites = data.draw(st.integers(least, 5))
     sites = people.split(data.draw(labels(people.n, n_sites)), n_sites)
-    law.split_equals_pooled(analysis, people, sites, protection, cases.CASES[name].tolerance)
+    near = cases.CASES[name].tolerance
+    law.split_equals_pooled(analysis, people, sites, protection, near, rounds=cases.ROUNDS)
 
 
 @EVERY
@@ -42,7 +43,7 @@ def test_any_split_of_people_over_sites_gives_the_pooled_result(
 def test_the_order_of_people_is_irrelevant(name: str, data: st.DataObject) -> None:
     analysis, people = cases.ready(name, data.draw(rows()))
     order = data.draw(permutations(people.n))
-    law.order_is_irrelevant(analysis, people, order, law.states(analysis, people))
+    law.order_is_irrelevant(analysis, people, order, law.states(analysis, people, cases.ROUNDS))
 
 
 @EVERY
@@ -50,7 +51,7 @@ def test_the_order_of_people_is_irrelevant(name: str, data: st.DataObject) -> No
 @given(people=rows())
 def test_an_empty_site_answers_zeros_of_the_declared_shape(name: str, people: Rows) -> None:
     analysis, people = cases.ready(name, people)
-    law.an_empty_site_answers_zeros(analysis, people, law.states(analysis, people))
+    law.an_empty_site_answers_zeros(analysis, people, law.states(analysis, people, cases.ROUNDS))
 
 
 @EVERY
@@ -58,7 +59,7 @@ def test_an_empty_site_answers_zeros_of_the_declared_shape(name: str, people: Ro
 @given(people=rows(most=40))
 def test_nothing_exceeds_its_limit_and_nobody_leaves_their_cell(name: str, people: Rows) -> None:
     analysis, people = cases.ready(name, people)
-    law.one_person_moves_little(analysis, people, law.states(analysis, people))
+    law.one_person_moves_little(analysis, people, law.states(analysis, people, cases.ROUNDS))
 
 
 @EVERY
@@ -67,7 +68,9 @@ def test_nothing_exceeds_its_limit_and_nobody_leaves_their_cell(name: str, peopl
 def test_each_field_reads_only_what_it_declares(name: str, people: Rows, seed: int) -> None:
     analysis, people = cases.ready(name, people)
     draw = np.random.default_rng(seed)
-    law.only_declared_columns_are_read(analysis, people, draw, law.states(analysis, people))
+    law.only_declared_columns_are_read(
+        analysis, people, draw, law.states(analysis, people, cases.ROUNDS)
+    )
 
 
 @EVERY
@@ -76,7 +79,9 @@ def test_each_field_reads_only_what_it_declares(name: str, people: Rows, seed: i
 def test_columns_enter_by_their_declared_degree(name: str, people: Rows, seed: int) -> None:
     analysis, people = cases.ready(name, people)
     draw = np.random.default_rng(seed)
-    law.columns_enter_by_their_degree(analysis, people, draw, law.states(analysis, people))
+    law.columns_enter_by_their_degree(
+        analysis, people, draw, law.states(analysis, people, cases.ROUNDS)
+    )
 
 
 @EVERY
@@ -84,7 +89,7 @@ def test_columns_enter_by_their_declared_degree(name: str, people: Rows, seed: i
 @given(people=rows())
 def test_inputs_stay_as_they_are_and_bytes_repeat(name: str, people: Rows) -> None:
     analysis, people = cases.ready(name, people)
-    law.it_is_pure(analysis, people, law.states(analysis, people))
+    law.it_is_pure(analysis, people, law.states(analysis, people, cases.ROUNDS))
 
 
 @EVERY
@@ -92,7 +97,7 @@ def test_inputs_stay_as_they_are_and_bytes_repeat(name: str, people: Rows) -> No
 @given(people=rows())
 def test_head_counts_are_whole(name: str, people: Rows) -> None:
     analysis, people = cases.ready(name, people)
-    law.counts_are_whole(analysis, people, law.states(analysis, people))
+    law.counts_are_whole(analysis, people, law.states(analysis, people, cases.ROUNDS))
 
 
 @EVERY
@@ -101,7 +106,7 @@ def test_head_counts_are_whole(name: str, people: Rows) -> None:
 def test_columns_are_derived_person_by_person(name: str, data: st.DataObject) -> None:
     analysis, people = cases.ready(name, data.draw(rows()))
     sites = people.split(data.draw(labels(people.n, 3)), 3)
-    result = harness.run(analysis, [people.cohort()], "clear").result
+    result = harness.run(analysis, [people.cohort()], "clear", rounds=cases.ROUNDS).result
     law.columns_are_derived_person_by_person(analysis, people, sites, result)
 
 
@@ -112,7 +117,7 @@ def test_figures_by_site_pass_the_gate(name: str, data: st.DataObject) -> None:
     analysis, people = cases.ready(name, data.draw(rows()))
     if not isinstance(analysis, SiteFigures):
         return
-    result = harness.run(analysis, [people.cohort()], "clear").result
+    result = harness.run(analysis, [people.cohort()], "clear", rounds=cases.ROUNDS).result
     for site in people.split(data.draw(labels(people.n, 3)), 3):
         for figure in analysis.figures(site, result).values():
             budget.check_figure(figure, analysis.coarse, analysis.k)
@@ -161,8 +166,8 @@ def test_every_public_record_is_registered(name: str) -> None:
 
 
 def test_a_record_that_is_not_registered_is_missed() -> None:
-    fewer = {k: v for k, v in registry.RECORDS.items() if k not in ("Weights", "ClumpingState")}
-    assert unregistered(registry.ANALYSES["clumping"], fewer) == {"Weights", "ClumpingState"}
+    fewer = {k: v for k, v in registry.RECORDS.items() if k not in ("Nets", "ElasticState")}
+    assert unregistered(registry.ANALYSES["elastic_net"], fewer) == {"Nets", "ElasticState"}
 
 
 @pytest.mark.parametrize("record", sorted(registry.RECORDS))
@@ -187,12 +192,13 @@ def test_a_plan_is_judged_without_any_result(name: str) -> None:
 @EVERY
 def test_products_of_variants_are_declared(name: str) -> None:
     analysis, people = cases.ready(name, example())
-    law.products_of_variants_are_declared(analysis, law.states(analysis, people))
+    law.products_of_variants_are_declared(analysis, law.states(analysis, people, cases.ROUNDS))
 
 
 @EVERY
 def test_a_tolerance_has_its_reason(name: str) -> None:
     case = cases.CASES[name]
-    record = harness.run(cases.ready(name, example())[0], [example().cohort()], "clear").result
+    analysis, people = cases.ready(name, example())
+    record = harness.run(analysis, [people.cohort()], "clear", rounds=cases.ROUNDS).result
     assert set(case.tolerance) <= {f.name for f in fields(record) if step_of(f) is not None}
     assert case.reason

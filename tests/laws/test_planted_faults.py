@@ -196,7 +196,7 @@ class ImputesWithItsOwnFrequency(LinearScan):
     def summarise(self, cohort: Cohort, state: LinearState) -> Iterator[Sums]:
         dosage = cohort.dosage(0, self.n_variants)
         called = np.count_nonzero(~np.isnan(dosage), axis=1)
-        own = Frequencies(called, np.nansum(dosage, axis=1).astype(np.int64), 1)
+        own = Frequencies(called, np.nansum(dosage, axis=1).astype(np.int64), 1, 0)
         parameters = {f.name: getattr(self, f.name) for f in fields(LinearScan)}
         sound = LinearScan(**{**parameters, "frequencies": own})
         return sound.summarise(cohort, state)

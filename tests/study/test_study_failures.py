@@ -250,6 +250,11 @@ WRONG: dict[str, tuple[Change, str, str]] = {
         "covariates are constant",
         "drop one",
     ),
+    "covariate the other way in everybody": (
+        lambda f: everybody(f, 1, "M"),
+        "covariates are constant",
+        "drop one",
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from equipoise import demo
 from equipoise.consent.terms import Purpose
 from equipoise.errors import ConsentError, InputError, Problem
 from equipoise.study import file as study_file
@@ -148,9 +150,10 @@ def test_windows_line_ends_and_a_byte_order_mark_change_nothing(tmp_path: Path) 
         ('contact = "a@example.org"', "", 9, "no key `contact` in [people]"),
         ("[trait]", "[covariats]\n[trait]", 14, "did you mean `covariates`?"),
         ("[trait]", "[protection]\nkind = 'none'\n[trait]", 15, '"clear" or "masked"'),
-        ("[trait]", "[validation]\nfolds = 1\n[trait]", 15, "from 2 to 20"),
-        ("[trait]", "[validation]\nfolds = 21\n[trait]", 15, "from 2 to 20"),
-        ("[trait]", "[validation]\nfolds = 5.0\n[trait]", 15, "from 2 to 20"),
+        ("[trait]", "[validation]\nfolds = 1\n[trait]", 15, "from 3 to 20"),
+        ("[trait]", "[validation]\nfolds = 2\n[trait]", 15, "from 3 to 20"),
+        ("[trait]", "[validation]\nfolds = 21\n[trait]", 15, "from 3 to 20"),
+        ("[trait]", "[validation]\nfolds = 5.0\n[trait]", 15, "from 3 to 20"),
     ],
 )
 def test_one_wrong_thing_is_one_problem_at_its_line(
@@ -192,9 +195,6 @@ def test_all_problems_come_at_once_in_order(tmp_path: Path) -> None:
     ("old", "new", "line"),
     [
         ('"binary"', '"quantitative"', 16),
-        ("[covariates]", "[covariates]\ncomponents = 2", 19),
-        ('name = "TSI"', 'name = "TSI"\nexternal = true', 36),
-        ("[trait]", '[validation]\nhold_out_each_site = true\nreason = "why"\n[trait]', 15),
     ],
 )
 def test_what_is_not_available_yet_is_never_ignored(
@@ -205,11 +205,36 @@ def test_what_is_not_available_yet_is_never_ignored(
     assert "not available in this version" in problem.found
 
 
-def test_an_audit_is_read(tmp_path: Path) -> None:
-    path = write(tmp_path, f"{GOOD}[audit]\ngroups = ['sex']\nmargins = {{ auc = 0.05 }}\n")
+def test_an_audit_is_read_and_has_a_margin_for_every_metric(tmp_path: Path) -> None:
+    path = write(tmp_path, f"{GOOD}[audit]\ngroups = ['sex']\nmargins = {{ auc = 0.03 }}\n")
     audit = study_file.read(path).audit
     assert audit is not None
-    assert (audit.groups, dict(audit.margins)) == (("sex",), {"auc": 0.05})
+    margins = {"auc": 0.03, "o_e": 0.2, "calibration_slope": 0.2}
+    assert (audit.groups, dict(audit.margins)) == (("sex",), margins)
+
+
+def test_groups_are_columns_like_covariates_each_once(tmp_path: Path) -> None:
+    path = write(tmp_path, f"{GOOD}[audit]\ngroups = ['smokes', 'sex']\n")
+    assert study_file.read(path).columns == ("sex", "age", "smokes")
+    assert study_file.read(write(tmp_path, GOOD)).columns == ("sex", "age")
+
+
+@pytest.mark.parametrize(
+    ("audit", "line", "words"),
+    [
+        ("margins = { acu = 0.05 }", 40, "did you mean `auc`?"),
+        ("margins = { sensitivity = 0.05 }", 40, "an unknown metric `sensitivity`"),
+        ("[audit.margins]\nauc = 0.05\no_w = 0.2", 42, "auc, o_e, calibration_slope"),
+        ("groups = ['IID']", 40, "nor the trait"),
+        ("groups = ['sex', 'gstt1_null']", 40, "nor the trait"),
+    ],
+)
+def test_an_audit_of_unknown_metrics_or_of_the_trait_is_a_problem(
+    tmp_path: Path, audit: str, line: int, words: str
+) -> None:
+    problem = only(tmp_path, f"{GOOD}[audit]\n{audit}\n")
+    assert problem.line == line
+    assert words in str(problem)
 
 
 @pytest.mark.parametrize(
@@ -220,10 +245,66 @@ def test_the_audit_is_checked_all_the_same(tmp_path: Path, margins: str) -> None
     assert [problem.line for problem in found] == [40, 41]
 
 
+MORE = """\
+[[site]]
+name = "{name}"
+genotypes = "{name}/genotypes"
+phenotypes = "{name}/phenotypes.tsv"
+consents = "{name}/consents.tsv"
+external = {external}
+"""
+CEU, GBR = MORE.format(name="CEU", external="false"), MORE.format(name="GBR", external="true")
+HELD_OUT = '[validation]\nhold_out_each_site = true\nreason = "to see"\n'
+
+
+def test_where_sites_are_held_out_the_folds_are_those_that_train(tmp_path: Path) -> None:
+    study = study_file.read(write(tmp_path, GOOD + CEU + GBR + HELD_OUT))
+    assert [site.name for site in study.sites if site.external] == ["GBR"]
+    assert (study.validation.folds, study.validation.fold_by) == (3, "site")
+    assert study.public()["validation"] == {
+        "folds": 3,
+        "hold_out_each_site": True,
+        "reason": "to see",
+    }
+    assert study_file.read(write(tmp_path, GOOD)).validation.fold_by == "person"
+
+
 def test_holding_out_sites_needs_a_reason(tmp_path: Path) -> None:
-    found = problems(tmp_path, f"{GOOD}[validation]\nhold_out_each_site = true\n")
-    assert ["no `reason`" in problem.found for problem in found].count(True) == 1
-    assert {problem.line for problem in found} == {40}
+    problem = only(tmp_path, f"{GOOD}{CEU}[validation]\nhold_out_each_site = true\n")
+    assert (problem.line, problem.found) == (46, "no `reason` for it")
+
+
+def test_folds_cannot_be_given_where_they_are_the_sites(tmp_path: Path) -> None:
+    problem = only(tmp_path, f"{GOOD}{CEU}{HELD_OUT}folds = 5\n")
+    assert problem.line == 48
+    assert "the folds are the sites" in problem.expected
+
+
+@pytest.mark.parametrize("more", ["", GBR])
+def test_holding_out_sites_needs_three_that_train(tmp_path: Path, more: str) -> None:
+    problem = only(tmp_path, GOOD + more + HELD_OUT)
+    assert problem.found == "2 of the sites train, each of which is to be held out"
+    assert problem.remedy
+
+
+def test_a_study_in_which_no_site_trains_is_a_problem(tmp_path: Path) -> None:
+    outside = re.sub(r"^(consents = .*)$", r"\1\nexternal = true", GOOD, flags=re.MULTILINE)
+    assert "no site that trains" in only(tmp_path, outside).found
+
+
+def test_the_bundled_studies_differ_in_how_they_are_validated_alone() -> None:
+    by_person, by_site = (
+        study_file.read(demo.folder() / name) for name in ("study.toml", "study-sites.toml")
+    )
+    assert (by_person.validation.fold_by, by_site.validation.fold_by) == ("person", "site")
+    assert by_site.validation.folds == len(by_site.sites) == 4
+    same = replace(by_person, id=by_site.id, question=by_site.question)
+    assert replace(same, validation=by_site.validation) == by_site
+
+
+def test_principal_components_can_be_asked_for(tmp_path: Path) -> None:
+    text = GOOD.replace("[covariates]", "[covariates]\ncomponents = 4")
+    assert study_file.read(write(tmp_path, text)).covariates.components == 4
 
 
 @pytest.mark.parametrize(

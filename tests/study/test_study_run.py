@@ -28,14 +28,17 @@ from study.small import (
     changed,
     draw,
     edit,
+    findings,
     go,
     listed,
+    matched,
     science,
     scores,
     write,
 )
 
-SCIENCE = ("association", "score", "evaluation")
+OWN = ("scores.tsv", "explanations.jsonl")
+"""What a site has of its own people, where no components are asked for."""
 
 
 def admitted(site: Site) -> Site:
@@ -61,8 +64,8 @@ def close(one: Any, other: Any, tolerance: float) -> bool:
 
 def test_the_folder_holds_what_the_documents_promise_and_nothing_else(done: Path) -> None:
     ledger = {"ledger/checkpoint", "ledger/entries.jsonl"}
-    ours = {"association.tsv", "report.html", "results.json", *ledger}
-    sites = {f"sites/{site}/{name}" for site in SITES for name in ("scores.tsv", *ledger)}
+    ours = {"association.tsv", "model.txt", "dossier.html", "results.json", *ledger}
+    sites = {f"sites/{site}/{name}" for site in SITES for name in (*OWN, *ledger)}
     assert {path.relative_to(done).as_posix() for path in all_files(done)} == ours | sites
 
 
@@ -93,7 +96,38 @@ def test_results_have_the_keys_that_others_rely_on(done: Path) -> None:
         assert figure <= set(site["auc"])
         assert site["auc"]["n"] == content["participants"][name]["admitted"]
     assert content["timings"]["total"] > 0
-    assert set(content["timings"]) > {"census", "frequency", "association", "score"}
+    steps = {"census", "frequency", "quality", "association", "model", "tuning", "calibration"}
+    steps |= {"performance", "single", "recalibration", "relevance"}
+    assert set(content["timings"]) == {*steps, "total"}
+    assert set(content) == {
+        "schema",
+        "equipoise",
+        "study",
+        "people",
+        "participants",
+        "quality",
+        "ancestry",
+        "association",
+        "model",
+        "evaluation",
+        "audit",
+        "explanation",
+        "disclosure",
+        "ledger",
+        "timings",
+    }
+    assert content["schema"] == 2
+    assert (content["ancestry"], content["audit"]) == (None, None)
+    metrics = {"auc", "o_e", "brier", "calibration_slope", "calibration_intercept"}
+    assert set(content["evaluation"]["overall"]) == {*metrics, "roc", "calibration"}
+    assert set(content["model"]["chosen"]) == {"l1", "l2", "tuned_r2"}
+    assert len(content["model"]["chosen_by_fold"]) == content["evaluation"]["folds"] == 4
+    parts = content["explanation"]["parts"]
+    assert [part["part"] for part in parts] == [
+        *content["model"]["loci"],
+        "background",
+        "covariates",
+    ]
 
 
 def test_the_ledger_in_the_results_is_the_one_before_them_and_names_them_next(done: Path) -> None:
@@ -166,6 +200,61 @@ def test_a_score_is_out_of_fold_from_the_weights_that_never_saw_the_person(done:
     assert len({round(s / (dosage[i] - mean), 6) for i, (s, _) in found.items() if s}) == 4
 
 
+def test_what_a_person_has_changes_no_score_of_their_own_fold(done: Path, tmp_path: Path) -> None:
+    people = draw()
+    fold = {iid: f for site in SITES for iid, (_, f) in scores(done, site).items()}
+    own = [p for site in people.values() for p in site if fold.get(p.iid) == 0]
+    other = {"yes": "no", "no": "yes"}
+    turned = {p.iid for ill in other for p in [q for q in own if q.ill == ill][:4]}
+    turn = {
+        name: [changed(p, ill=other[p.ill]) if p.iid in turned else p for p in site]
+        for name, site in people.items()
+    }
+    go(write(tmp_path / "study", turn), tmp_path / "out")
+    before, after = (
+        {iid: score for site in SITES for iid, (score, _) in scores(out, site).items()}
+        for out in (done, tmp_path / "out")
+    )
+    assert len(turned) == 8
+    # Who is not called at the one variant of the model has 0 from every model.
+    told = {iid for iid, score in before.items() if score != 0}
+    assert {i for i in told if after[i] == before[i]} == {i for i in told if fold[i] == 0}
+
+
+def test_a_site_keeps_the_same_of_a_person_in_each_of_its_files(done: Path) -> None:
+    for site in SITES:
+        folder = done / "sites" / site
+        table = [row.split("\t") for row in (folder / "scores.tsv").read_text().splitlines()[1:]]
+        said = [json.loads(row) for row in (folder / "explanations.jsonl").read_text().splitlines()]
+        assert [person["IID"] for person in said] == [row[0] for row in table]
+        for person, (_, score, probability, _) in zip(said, table, strict=True):
+            assert float(score) == pytest.approx(person["score"], rel=1e-8)
+            assert float(probability) == pytest.approx(person["probability"], rel=1e-8)
+            total = sum(part["value"] for part in person["contributions"])
+            # Each contribution is written with 12 decimals.
+            assert total == pytest.approx(person["score"], abs=1e-10)
+            odds = person["baseline"] + person["score"]
+            assert person["probability"] == pytest.approx(1 / (1 + np.exp(-odds)), abs=1e-10)
+
+
+def test_the_model_in_its_file_is_the_one_of_the_results(done: Path) -> None:
+    lines = (done / "model.txt").read_text().splitlines()
+    notes = dict(line[1:].split("=", 1) for line in lines if line[0] == "#" and line[1] != "#")
+    header, *rows = (line.split("\t") for line in lines if line[0] != "#")
+    found = [dict(zip(header, row, strict=True)) for row in rows]
+    model = science(done)["model"]
+    assert [
+        (v["chromosome"], v["base_pair_location"], v["effect_allele"], v["other_allele"])
+        for v in model["variants"]
+    ] == [
+        (v["chr_name"], int(v["chr_position"]), v["effect_allele"], v["other_allele"])
+        for v in found
+    ]
+    assert [v["weight"] for v in model["variants"]] == [float(v["effect_weight"]) for v in found]
+    assert float(notes["equipoise_intercept"]) == model["calibration"]["intercept"]
+    assert int(notes["variants_number"]) == len(found) > 0
+
+
 def test_the_same_inputs_and_seed_give_the_same_bytes_but_for_timings_and_ledger(
     small: Path, done: Path, tmp_path: Path
 ) -> None:
@@ -177,7 +266,8 @@ def test_the_same_inputs_and_seed_give_the_same_bytes_but_for_timings_and_ledger
         return json.dumps(content)
 
     assert kept(tmp_path / "again") == kept(done)
-    names = ["association.tsv", *(f"sites/{site}/scores.tsv" for site in SITES)]
+    own = [f"sites/{site}/{name}" for site in SITES for name in OWN]
+    names = ["association.tsv", "model.txt", *own]
     for name in names:
         assert (tmp_path / "again" / name).read_bytes() == (done / name).read_bytes()
 
@@ -229,7 +319,10 @@ def test_swapped_alleles_and_another_order_of_variants_at_a_site_change_nothing(
         swapped={"East": set(range(20, 60)), "West": {CAUSAL}},
     )
     go(study, tmp_path / "out")
-    assert science(tmp_path / "out") == science(done)
+    assert findings(tmp_path / "out") == findings(done)
+    for site, count in {"East": 40, "West": 1, "North": 0}.items():
+        as_they_are = {"swapped": count, "matched": 80 - count}
+        assert matched(tmp_path / "out", site) == {**matched(done, site), **as_they_are}
 
 
 def test_a_variant_that_a_site_lacks_is_one_that_nobody_there_was_called_at(tmp_path: Path) -> None:
@@ -245,8 +338,11 @@ def test_a_variant_that_a_site_lacks_is_one_that_nobody_there_was_called_at(tmp_
     people = draw()
     people["West"] = [without(person) for person in people["West"]]
     go(write(tmp_path / "calls", people), tmp_path / "other")
-    assert science(tmp_path / "one") == science(tmp_path / "other")
-    assert science(tmp_path / "one")["association"]["tested"] == 79
+    assert findings(tmp_path / "one") == findings(tmp_path / "other")
+    lacks = {"matched": 76, "absent": 4}
+    assert matched(tmp_path / "one", "West") == {**matched(tmp_path / "other", "West"), **lacks}
+    # One site in four has no call there: beneath the least call rate, so withheld.
+    assert science(tmp_path / "one")["association"]["tested"] == 80 - len({RARE, *lacking})
 
 
 def test_a_figure_below_the_floor_is_null_with_its_reason_and_keeps_its_key(tmp_path: Path) -> None:
@@ -260,11 +356,11 @@ def test_a_figure_below_the_floor_is_null_with_its_reason_and_keeps_its_key(tmp_
     assert [auc[key] for key in ("value", "low", "high", "events")] == [None] * 4
     assert auc["n"] == 40
     assert science(tmp_path / "out")["evaluation"]["overall"]["auc"]["value"] > 0.5
-    assert "fewer than 5 people" in (tmp_path / "out" / "report.html").read_text()
+    assert "fewer than 5 people" in (tmp_path / "out" / "dossier.html").read_text()
 
 
 def test_no_public_file_names_a_person(done: Path) -> None:
-    private = {done / "sites" / site / "scores.tsv" for site in SITES}
+    private = {done / "sites" / site / name for site in SITES for name in OWN}
     for path in set(all_files(done)) - private:
         assert MARK.encode() not in path.read_bytes(), path
 

@@ -40,7 +40,7 @@ def places(data: bytes, generator: random.Random) -> list[int]:
 def test_an_untouched_run_is_verified_and_its_root_printed(done: Path) -> None:
     found = verify(done)
     assert found.sites == ("East", "North", "South", "West")
-    assert found.files == 7  # four tables of scores; results, report and scan
+    assert found.files == 12  # scores and explanations of four sites; results, dossier, scan, model
     assert verify(done, found.root) == found
     told = cli("verify", done)
     assert told.code == 0

@@ -1,4 +1,4 @@
-"""Effect-allele counts of every variant over all people: what imputation goes by."""
+"""Calls and effect alleles of every variant over all people: what imputation goes by."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,20 +21,42 @@ class FrequencyState:
 class Frequencies:
     """Counts over all sites.
 
-    called   (variants,) people with a call
-    alleles  (variants,) effect alleles among them
-    floor    the least minor allele count at which a variant is used at all
+    Every variant is used, or withheld for a low call rate, or else for being rare.
+
+    called        (variants,) people with a call
+    alleles       (variants,) effect alleles among them
+    floor         the least minor allele count at which a variant is used at all
+    least_called  the fewest people with a call at which it is
     """
 
     called: NDArray[np.int64] = exact()
     alleles: NDArray[np.int64] = exact()
     floor: int = exact()
+    least_called: int = exact()
 
     @property
     def used(self) -> NDArray[np.bool_]:
-        """(variants,) whether the minor allele count reaches the floor."""
-        minor = np.minimum(self.alleles, 2 * self.called - self.alleles)
-        return minor >= self.floor
+        """(variants,) whether calls and minor alleles are as many as it takes."""
+        return (self._minor >= self.floor) & ~self.low_call_rate
+
+    @property
+    def low_call_rate(self) -> NDArray[np.bool_]:
+        """(variants,) whether too few people have a call, however common the alleles."""
+        return self.called < self.least_called
+
+    @property
+    def rare(self) -> NDArray[np.bool_]:
+        """(variants,) whether the minor allele count alone is too low; 0 included."""
+        return (self._minor < self.floor) & ~self.low_call_rate
+
+    @property
+    def monomorphic(self) -> NDArray[np.bool_]:
+        """(variants,) which of the rare ones have no minor allele at all."""
+        return self.rare & (self._minor == 0)
+
+    @property
+    def _minor(self) -> NDArray[np.int64]:
+        return np.minimum(self.alleles, 2 * self.called - self.alleles)
 
     @property
     def frequency(self) -> NDArray[np.float64]:
@@ -61,11 +83,12 @@ class Frequencies:
 
 @dataclass(frozen=True, slots=True)
 class Frequency:
-    """Counts effect alleles; variants under the floor are withheld from all that follows."""
+    """Counts effect alleles; variants that are not used are withheld from all that follows."""
 
     people: int
     n_variants: int
     floor: int
+    least_called: int
     block_size: int = 4096
 
     def start(self) -> FrequencyState:
@@ -94,7 +117,7 @@ class Frequency:
         blocks = list(totals)
         called = np.concatenate([block["called"] for block in blocks]).astype(np.int64)
         alleles = np.concatenate([block["alleles"] for block in blocks]).astype(np.int64)
-        return Done(Frequencies(called, alleles, self.floor))
+        return Done(Frequencies(called, alleles, self.floor, self.least_called))
 
     def derive(self, cohort: Cohort, result: Frequencies) -> Columns:
         """Nothing is derived for a person."""

@@ -11,8 +11,8 @@ imputed by the global 2p: several sites never release complete-case sums. Sums c
 fold, so that totals less one fold give the same for every training set.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ class Association:
     variance  (folds + 1, variants) g'g~
     residual  (folds + 1,) y'y~
     people    (folds + 1,) n
-    n_terms   covariates and the constant
+    n_terms   covariates that are not 0 in everybody, and the constant
     """
 
     score: NDArray[np.float64] = grid(GRID)
@@ -78,7 +78,13 @@ class Association:
 
 @dataclass(frozen=True, slots=True)
 class LinearScan:
-    """The scan. `bounds` are the most that each covariate may be, in absolute value."""
+    """The scan.
+
+    bounds      the most that each covariate may be, in absolute value
+    background  those of the covariates that are components of ancestry: one that was
+                dropped is 0 in everybody, which no other covariate may be. With such a
+                component C = Xv, G'C is a column of G'G
+    """
 
     people: int
     folds: int
@@ -87,6 +93,7 @@ class LinearScan:
     covariates: tuple[str, ...]
     bounds: tuple[float, ...]
     frequencies: Frequencies
+    background: tuple[str, ...] = ()
     block_size: int = 4096
 
     def start(self) -> LinearState:
@@ -96,7 +103,7 @@ class LinearScan:
     def schema(self, state: LinearState) -> Schema:
         """Ask for the sums of the covariates first, then for those of the variants."""
         del state
-        blocks = (self._variants(b - a) for a, b in self._bounds)
+        blocks = (self._variants(bounds) for bounds in self._bounds)
         return Schema((self._people(), *blocks))
 
     def summarise(self, cohort: Cohort, state: LinearState) -> Iterator[Sums]:
@@ -129,7 +136,7 @@ class LinearScan:
         del state
         head, *blocks = totals
         whole = {name: training_totals(value) for name, value in head.items()}
-        inverse = inverses(whole["cc"])
+        inverse = inverses(whole["cc"], [n in self.background for n in self.covariates])
         found = [_project(block, whole["cy"], inverse) for block in blocks]
         explained = np.einsum("fk,fkl,fl->f", whole["cy"], inverse, whole["cy"])
         return Done(
@@ -138,7 +145,7 @@ class LinearScan:
                 np.concatenate([variance for _, variance in found], axis=1),
                 whole["yy"] - explained,
                 whole["n"].astype(np.int64),
-                len(self.covariates) + 1,
+                int(np.count_nonzero(present(whole["cc"]))),
             )
         )
 
@@ -163,13 +170,17 @@ class LinearScan:
             "yy": real((folds,), 1.0, n, over, (Read(self.trait, 2),)),
         }
 
-    def _variants(self, size: int) -> Block:
-        over, most = ("fold",), max((1.0, *self.bounds))
+    def _variants(self, block: tuple[int, int]) -> Block:
+        size, over, most = block[1] - block[0], ("fold",), max((1.0, *self.bounds))
         first = covariate_reads(self.covariates, self.bounds)
         g, n, folds = Read(GENOTYPE, 1), self.people, self.folds
         k = len(self.covariates) + 1
         return {
-            "cg": real((folds, k, size), 2 * most, n, over, (*first, g)),
+            "cg": replace(
+                real((folds, k, size), 2 * most, n, over, (*first, g)),
+                directions=len(self.background),
+                block=block if self.background else None,
+            ),
             "gy": real((folds, size), 2.0, n, over, (g, Read(self.trait, 1, two_valued=True))),
             "gg": real((folds, size), 4.0, n, over, (Read(GENOTYPE, 2),)),
         }
@@ -188,14 +199,32 @@ def training_totals(by_fold: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([everybody[None], everybody - by_fold])
 
 
-def inverses(cc: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the inverse of each C'C; InputError where covariates are not independent."""
-    if max(np.linalg.cond(matrix) for matrix in cc) > 1e12:
+def present(cc: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which terms are not 0 in everybody: a component that was dropped is."""
+    return np.diagonal(cc[0]) > 0
+
+
+def inverses(
+    cc: NDArray[np.float64], may_be_zero: Sequence[bool] | None = None
+) -> NDArray[np.float64]:
+    """Return the inverse of each C'C, 0 for terms that are 0 in everybody.
+
+    The first C'C is that of everybody. `may_be_zero` says which covariates may be 0 in
+    everybody, all if not given. InputError where covariates are not independent.
+    """
+    there = present(cc)
+    kept = np.flatnonzero(
+        there if may_be_zero is None else there | ~np.array([False, *may_be_zero])
+    )
+    within = np.ix_(np.arange(len(cc)), kept, kept)
+    if max(np.linalg.cond(matrix) for matrix in cc[within]) > 1e12:
         raise InputError(
             "the covariates are constant or add up to one another over all sites, in"
-            " everybody or without one fold; expected independent covariates; drop one"
+            " everybody or without one or two folds; expected independent covariates; drop one"
         )
-    return np.asarray(np.linalg.inv(cc), np.float64)
+    inverse = np.zeros_like(cc)
+    inverse[within] = np.linalg.inv(cc[within])
+    return inverse
 
 
 def _project(

@@ -1,29 +1,29 @@
 """A site's own table of scores: it stays with the site."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.artefacts.files import write_whole
+
 
 def write(
-    path: Path, ids: Sequence[str], score: NDArray[np.float64], fold: NDArray[np.int64]
+    path: Path,
+    ids: Sequence[str],
+    score: NDArray[np.float64],
+    probability: NDArray[np.float64],
+    fold: NDArray[np.int64],
 ) -> None:
-    """Write `IID score fold`, one row a person, whole or not at all.
+    """Write `IID score probability fold`, one row a person, whole or not at all.
 
-    The score is in trait units, out of fold: from weights fitted without that fold.
+    The score is in log odds against an average person; it and the probability are out of
+    fold: from a model fitted without that fold. A fold of -1 says that the person's site
+    never trained.
     """
     rows = [
-        f"{person}\t{value:.9g}\t{number}\n"
-        for person, value, number in zip(ids, score, fold, strict=True)
+        f"{person}\t{value:.9g}\t{chance:.9g}\t{number}\n"
+        for person, value, chance, number in zip(ids, score, probability, fold, strict=True)
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write("IID\tscore\tfold\n")
-        file.writelines(rows)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_whole(path, ["IID\tscore\tprobability\tfold\n", *rows])

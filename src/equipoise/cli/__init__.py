@@ -138,6 +138,20 @@ def check(
     check_and_tell(study, homes, as_json)
 
 
+@app.command(epilog="Example: equipoise explain results --participant HG00171")
+def explain(
+    folder: Annotated[Path, typer.Argument(help="A folder that a run wrote, or a site's own.")],
+    participant: Annotated[
+        str, typer.Option("--participant", help="Whose score, by the ID of the genotype file.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Say what one person's score is made of."""
+    from equipoise.cli.explaining import explain_and_tell
+
+    explain_and_tell(folder, participant, as_json)
+
+
 @app.command(epilog="Example: equipoise verify results --root 5f0c...")
 def verify(
     folder: Annotated[Path, typer.Argument(help="A folder that a run wrote.")],

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from equipoise.study.check import Checked, check
-from equipoise.study.results import NO_AUDIT
+from equipoise.federation.budget import Disclosure
+from equipoise.study.check import Checked, Held, check
 
 
 def check_and_tell(study: Path, homes: Path | None, as_json: bool) -> None:
@@ -41,13 +41,15 @@ def _text(checked: Checked) -> str:
             f" {held.absent} absent; phenotypes of nobody in its genotypes:"
             f" {_few(held.without_genotypes)}"
         )
+        lines += [f"    {note}" for note in _strands(held)]
     if checked.study.audit is not None:
-        lines += ["", f"The study file asks for an audit; {NO_AUDIT}."]
+        groups = " and ".join(("site", *checked.study.audit.groups))
+        lines += ["", f"The model will be audited by {groups}, and by both together."]
+    lines += _external(checked)
     lines += ["", "What leaves the sites, as totals over all of them:"]
     for release in found.releases:
-        over = f" by {' and '.join(release.over)}" if release.over else ""
         lines.append(
-            f"  {release.step}: {release.values} values{over}, in at most"
+            f"  {release.step}: {release.values} values{_by(release.over, found)}, in at most"
             f" {release.rounds} round{'s' if release.rounds > 1 else ''}"
         )
     lines += ["", "What each site publishes of itself:"]
@@ -56,18 +58,12 @@ def _text(checked: Checked) -> str:
     lines += ["", "Sets of people whose totals can be derived:"]
     for cells in found.cells:
         lines.append(
-            f"  {_cells(cells.over)}: {_number(cells.number)},"
+            f"  everybody{_by(cells.over, found)}: {_number(cells.number)},"
             f" the smallest of {_people(cells.smallest)}"
         )
+    lines += _warning(found)
     lines += ["", "Columns of G'G, the budget of one for 5 people of the smallest such set:"]
-    if found.columns:
-        worst = max(found.columns, key=lambda columns: columns.used - columns.allowed)
-        lines.append(
-            f"  {len(found.columns)} windows of variants, at most {worst.used} columns"
-            f" of {worst.allowed} allowed in each"
-        )
-    else:
-        lines.append("  none")
+    lines += _columns(found)
     lines += [
         "",
         "Rosters: a site's roster equals each earlier one of its own or differs by 10"
@@ -75,6 +71,19 @@ def _text(checked: Checked) -> str:
     ]
     lines += [f"  {site}: {said}" for site, said in checked.rosters.items()]
     return "\n".join(lines)
+
+
+def _strands(held: Held) -> list[str]:
+    """Return what else is to be said of a site's genotypes, nothing where all is plain."""
+    said = {
+        f"{held.other_strand} with alleles named on the other strand": held.other_strand,
+        f"{held.palindromic_by_frequency} A/T or C/G told by their"
+        " frequency": held.palindromic_by_frequency,
+        f"{held.palindromic_dropped} A/T or C/G absent because nothing tells their"
+        " strand": held.palindromic_dropped,
+        "too few common variants to look for people sampled twice": not held.duplicates_sought,
+    }
+    return [sentence for sentence, holds in said.items() if holds]
 
 
 def _shown(count: object) -> str:
@@ -90,8 +99,45 @@ def _few(count: int | None) -> str:
     return "fewer than 5" if count is None else str(count)
 
 
-def _cells(over: tuple[str, ...]) -> str:
-    return "everybody by " + " and ".join(over) if over else "everybody"
+def _external(checked: Checked) -> list[str]:
+    """Say which sites only test; nothing where there is none."""
+    names = [site.name for site in checked.study.sites if site.external]
+    if not names:
+        return []
+    said = "only tests: its people are in no total, and it publishes how well the model does there"
+    return ["", "External sites:", *(f"  {name} {said}" for name in names)]
+
+
+def _warning(found: Disclosure) -> list[str]:
+    """Warn where each site's own totals can be derived; nothing where they cannot."""
+    if not found.sites_derivable:
+        return []
+    return [
+        "",
+        "WARNING: each site is held out in turn. So each site's own totals can be derived by",
+        "  subtracting, by anybody who sees the totals: masks do not hide them. Whoever signs",
+        f'  this plan agrees to that. The reason given: "{found.reason}".',
+    ]
+
+
+def _columns(found: Disclosure) -> list[str]:
+    """Say, for each family of sets, how much of the budget the worst window uses."""
+    lines: list[str] = []
+    for over in dict.fromkeys(columns.over for columns in found.columns):
+        of = [columns for columns in found.columns if columns.over == over]
+        worst = max(of, key=lambda columns: columns.used - columns.allowed)
+        sets = ("each site" if found.sites_derivable else "each fold") if over else "everybody"
+        lines.append(
+            f"  about {sets}: {len(of)} windows of variants, at most {worst.used} columns"
+            f" of {worst.allowed} allowed in each"
+        )
+    return lines or ["  none"]
+
+
+def _by(over: tuple[str, ...], found: Disclosure) -> str:
+    """Say what sums are split by; folds are the sites where these can be derived."""
+    names = ["site" if found.sites_derivable and name == "fold" else name for name in over]
+    return " by " + " and ".join(names) if names else ""
 
 
 def _number(number: int | None) -> str:

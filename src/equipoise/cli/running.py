@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -47,22 +48,48 @@ def _content(outcome: Outcome) -> dict[str, Any]:
 
 
 def _text(outcome: Outcome) -> str:
-    results = outcome.results
-    overall = results["evaluation"]["overall"]["auc"]
-    lines = [f"{results['study']['question']}", "", _people(results), _top(results)]
-    lines.append(f"Out-of-fold AUC of the score: {_auc(overall)}")
-    for site, figures in results["evaluation"]["by"]["site"].items():
-        lines.append(f"  {site}: {_auc(figures['auc'])}")
+    results, out = outcome.results, outcome.folder
+    lines = [f"{results['study']['question']}", "", _people(results), _top(results), ""]
+    lines += _evaluation(results["evaluation"])
     if results["audit"] is not None:
-        lines.append(f"The study file asks for an audit; {results['audit']['reason']}.")
-    out = outcome.folder
+        lines += ["", _audit(results["audit"])]
     lines += [
         "",
-        f"Results: {out}/results.json, {out}/association.tsv, {out}/report.html",
+        f"To read: {out}/dossier.html",
+        f"For programs: {out}/results.json, {out}/association.tsv, {out}/model.txt",
         f"Final root of the ledger, to be written down: {outcome.root}",
         f"To verify: equipoise verify {out} --root {outcome.root}",
     ]
     return "\n".join(lines)
+
+
+def _evaluation(evaluation: Any) -> list[str]:
+    """Return the AUC of the model and, beside it, of the best single variant."""
+    alone = evaluation["best_single_variant"]
+    how = (
+        "by people it never saw"
+        if evaluation["design"].startswith("folds")
+        else "at sites it never saw"
+    )
+    lines = [
+        f"AUC of the model [95 % interval], judged {how} (best single variant of the same folds):"
+    ]
+    rows = {"all sites": (evaluation["overall"]["auc"], alone["overall"]["auc"])}
+    for site, figures in evaluation["by"]["site"].items():
+        name = f"{site} (external)" if figures["external"] else site
+        rows[name] = figures["auc"], alone["by"]["site"].get(site, {}).get("auc")
+    width = max(map(len, rows))
+    return lines + [f"  {name:{width}}  {_auc(f)}  {_alone(s)}" for name, (f, s) in rows.items()]
+
+
+def _alone(figure: Any) -> str:
+    return "(-)" if figure is None or figure["value"] is None else f"({figure['value']:.2f})"
+
+
+def _audit(audit: Any) -> str:
+    verdicts = Counter(finding["verdict"] for finding in audit["findings"])
+    said = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
+    return f"Audit by site and {', '.join(audit['groups']) or 'nothing else'}: {said or 'nothing'}."
 
 
 def _people(results: Any) -> str:
@@ -87,6 +114,5 @@ def _auc(figure: Any) -> str:
     if figure["value"] is None:
         return f"not estimable ({figure['reason']})"
     low, high = figure["low"], figure["high"]
-    return (
-        f"{figure['value']:.2f} (95 % interval {low:.2f} to {high:.2f}; {figure['events']} cases)"
-    )
+    cases = "" if figure["events"] is None else f", {figure['events']} cases"
+    return f"{figure['value']:.2f} [{low:.2f}, {high:.2f}{cases}]"

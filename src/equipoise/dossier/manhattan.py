@@ -1,15 +1,17 @@
-"""The Manhattan plot: the evidence at each variant along the genome, as a drawing."""
+"""The Manhattan plot: the evidence at each variant along the genome."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
-from io import StringIO
+from math import isnan
 from typing import Any, Final
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from equipoise.artefacts.gwas_ssf import Statistics
+from equipoise.dossier import svg
+from equipoise.dossier.words import allele, clean
 
 GENOME_WIDE: Final = 7.30
 """-log10 of 5e-8, the customary threshold for a million independent tests."""
@@ -21,26 +23,26 @@ MOST_INTERESTING: Final = 4000
 CELLS: Final = (220, 16)
 """Columns along the genome and rows up to `INTERESTING`; one point is drawn in each."""
 
-WIDTH: Final = 520
-HEIGHT: Final = 330
-
-# Wong 2011, doi:10.1038/nmeth.1618: blue and near-black differ for every kind of colour
-# vision and in grey print.
-COLOURS: Final = ("#0072b2", "#262626")
-LINE: Final = "#a33c00"
-
 _LONGEST_NAME: Final = 16
-_NARROWEST: Final = 0.05
+_NARROWEST: Final = 0.055
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A drawing, and what it shows: how many variants were tested, drawn, above the line."""
+    """A drawing, and what it shows: how many variants were tested, drawn, above the line.
 
-    svg: str = field(repr=False)
+    data    what the page's script needs to draw a part of it: see `_data`
+    weaker  -log10 p of which it can be said that every variant above it is drawn
+    """
+
+    svg: Markup = field(repr=False)
+    data: Mapping[str, Any] = field(repr=False)
     tested: int
     drawn: int
     above: int
+    weaker: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,14 @@ class Genome:
     x           (variants,) in millions of base pairs; chromosomes follow one another
     chromosome  (variants,) the place in `names`, which is in the order of the table
     centres     (chromosomes,) the middle of each on the axis
+    shift       (chromosomes,) what was added to its positions
     """
 
-    x: NDArray[np.float64] = field(repr=False)
+    x: Floats = field(repr=False)
     chromosome: NDArray[np.int64] = field(repr=False)
     names: tuple[str, ...]
     centres: tuple[float, ...]
+    shift: tuple[float, ...]
 
 
 def plot(table: Statistics) -> Plot | None:
@@ -66,11 +70,22 @@ def plot(table: Statistics) -> Plot | None:
         return None
     genome = lay_out(table)
     drawn = tested[thin(genome.x[tested], p[tested])]
-    svg = _svg(_chart(genome, drawn, p[drawn]))
-    return Plot(svg, len(tested), len(drawn), int(np.count_nonzero(p[tested] > GENOME_WIDE)))
+    x, y = _axes(genome, drawn, p[drawn])
+    strong = int(np.count_nonzero(p[tested] > INTERESTING))
+    cut = INTERESTING
+    if strong > MOST_INTERESTING:
+        cut = float(np.partition(p[tested], -MOST_INTERESTING)[-MOST_INTERESTING])
+    return Plot(
+        svg=svg.plot(x, y, _marks(genome, drawn, p[drawn], (x, y)), "wide"),
+        data=_data(table, genome, drawn, (x, y), cut),
+        tested=len(tested),
+        drawn=len(drawn),
+        above=int(np.count_nonzero(p[tested] > GENOME_WIDE)),
+        weaker=cut,
+    )
 
 
-def thin(x: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.int64]:
+def thin(x: Floats, p: Floats) -> NDArray[np.int64]:
     """Return which points to draw, in rising order: few enough for a page, none that matters left out.
 
     The strongest `MOST_INTERESTING` points above `INTERESTING` are all drawn. Of the
@@ -80,24 +95,25 @@ def thin(x: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.int64]:
     >>> thin(np.array([0.0, 0.0, 0.0, 9.0]), np.array([0.11, 0.12, 8.0, 0.12])).tolist()
     [0, 2, 3]
     """
-    falling = np.argsort(-p, kind="stable")
-    strong = min(int(np.count_nonzero(p > INTERESTING)), MOST_INTERESTING)
-    rest = np.sort(falling[strong:])
+    strong = np.flatnonzero(p > INTERESTING)
+    strong = strong[np.argsort(-p[strong], kind="stable")[:MOST_INTERESTING]]
+    others = np.ones(len(p), np.bool_)
+    others[strong] = False
+    rest = np.flatnonzero(others)
     columns, rows = CELLS
     span = max(float(np.ptp(x)), 1e-9)
     column = np.minimum((x[rest] - x.min()) / span * columns, columns - 1).astype(np.int64)
     row = np.minimum(p[rest] / INTERESTING * rows, rows).astype(np.int64)
-    _, first = np.unique(column * (rows + 1) + row, return_index=True)
-    return np.sort(np.concatenate([falling[:strong], rest[first]]))
+    cell = column * (rows + 1) + row
+    first = np.full(columns * (rows + 1), len(p), np.int64)
+    np.minimum.at(first, cell, rest)
+    return np.sort(np.concatenate([strong, first[first < len(p)]]))
 
 
 def lay_out(table: Statistics) -> Genome:
     """Return the axis: the position itself for one chromosome, else one beside the other."""
     position = table.base_pair_location / 1e6
-    spelt = np.array(table.chromosome.tolist(), np.str_)
-    names, first, code = np.unique(spelt, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    chromosome = np.argsort(order)[code]
+    names, chromosome = _chromosomes(table.chromosome)
     low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
     np.minimum.at(low, chromosome, position)
     np.maximum.at(high, chromosome, position)
@@ -107,91 +123,102 @@ def lay_out(table: Statistics) -> Genome:
         ends = np.cumsum(high - low + gap)
         shift = np.concatenate([[0.0], ends[:-1]]) - low
     centres = (low + high) / 2 + shift
-    shown = tuple(str(name)[:_LONGEST_NAME] for name in names[order])
-    return Genome(position + shift[chromosome], chromosome, shown, tuple(centres.tolist()))
+    shown = tuple(str(clean(name))[:_LONGEST_NAME] for name in names)
+    x = position + shift[chromosome]
+    return Genome(x, chromosome, shown, tuple(centres.tolist()), tuple(shift.tolist()))
 
 
-def _chart(genome: Genome, drawn: NDArray[np.int64], p: NDArray[np.float64]) -> Mapping[str, Any]:
-    """Return the chart as Vega-Lite."""
-    alt = _altair()
-    one = len(genome.names) == 1
-    words = f"chromosome {genome.names[0]}, in million base pairs" if one else "the genome"
-    axis = {"tickCount": 6} if one else {"labels": False, "ticks": False, "titlePadding": 30}
-    span = alt.Scale(zero=False, nice=False, padding=5)
-    x = alt.X("x:Q", title=f"Position on {words}", scale=span, axis={"grid": False, **axis})
+def _chromosomes(texts: NDArray[Any]) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the names in the order of the table, and the place of each row's.
+
+    Names stand in runs, so that only the first of each run is looked up.
+    """
+    starts = np.flatnonzero(np.concatenate([[True], texts[1:] != texts[:-1]]))
+    starts = starts[: len(texts)]
+    places: dict[str, int] = {}
+    codes = [places.setdefault(str(texts[i]), len(places)) for i in starts]
+    lengths = np.diff(np.append(starts, len(texts)))
+    return list(places), np.repeat(np.array(codes, np.int64), lengths)
+
+
+def _axes(genome: Genome, drawn: NDArray[np.int64], p: Floats) -> tuple[svg.Axis, svg.Axis]:
+    x = genome.x[drawn]
+    margin = max(float(np.ptp(x)), 1e-3) * 0.01
+    low, high = float(x.min()) - margin, float(x.max()) + margin
     top = max(GENOME_WIDE * 1.2, float(p.max()) * 1.04)
-    title = "Strength of evidence, −log₁₀ p"
-    y = alt.Y(
-        "p:Q", title=title, scale=alt.Scale(domain=[0, top], nice=False), axis={"tickCount": 6}
-    )
-    bands = alt.Scale(domain=["0", "1"], range=list(COLOURS))
-    colour = alt.Color("band:N", scale=bands, legend=None)
-    points = alt.Chart(_points(genome, drawn, p)).mark_circle(size=14, opacity=1)
-    layers = [points.encode(x=x, y=y, color=colour), *_line(alt)]
-    if not one:
-        layers.append(_labels(alt, genome))
-    chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, padding=4)
-    return chart.configure(**_LOOK).to_dict(validate=False)
+    one = len(genome.names) == 1
+    if one:
+        words = f"Position on chromosome {genome.names[0]}, in million base pairs"
+        along = svg.axis(low, high, words)
+    else:
+        along = svg.Axis(low, high, _labels(genome, high - low), "Chromosome")
+    return along, svg.axis(0, top, "Strength of evidence, −log₁₀ p")
 
 
-_LOOK: Final[Mapping[str, Any]] = {
-    "aria": False,
-    "font": "system-ui, sans-serif",
-    "background": "transparent",
-    "view": {"stroke": None},
-    "axis": {
-        "labelFontSize": 16,
-        "titleFontSize": 17,
-        "titleFontWeight": "normal",
-        "titlePadding": 10,
-        "labelColor": "#262626",
-        "titleColor": "#262626",
-        "gridColor": "#e4e4e4",
-    },
-}
-
-
-def _points(genome: Genome, drawn: NDArray[np.int64], p: NDArray[np.float64]) -> Mapping[str, Any]:
-    text = StringIO("x,p,band\n")
-    text.seek(0, 2)
-    band = genome.chromosome[drawn] % 2
-    np.savetxt(text, np.column_stack([genome.x[drawn], p, band]), "%.4f,%.3f,%d")
-    return {"values": text.getvalue(), "format": {"type": "csv", "parse": _PARSE}}
-
-
-_PARSE: Final = {"x": "number", "p": "number", "band": "string"}
-
-
-def _line(alt: Any) -> list[Any]:
-    """Return the threshold for the whole genome, and what it is called."""
-    height = alt.datum(GENOME_WIDE)
-    base = alt.Chart({"values": [{}]})
-    said = f"genome-wide line, {GENOME_WIDE:.2f}"
-    label = base.mark_text(text=said, align="right", dy=-8, fontSize=16, color=LINE)
-    rule = base.mark_rule(color=LINE, strokeDash=[6, 3], strokeWidth=1.5)
-    return [rule.encode(y=height), label.encode(x=alt.value(WIDTH), y=height)]
-
-
-def _labels(alt: Any, genome: Genome) -> Any:
-    """Return the names of the chromosomes below the axis, those that have room."""
-    width = float(np.ptp(genome.x)) * _NARROWEST
-    rows: list[dict[str, Any]] = []
+def _labels(genome: Genome, width: float) -> tuple[tuple[float, str], ...]:
+    """Return the names of the chromosomes, those that have room."""
+    rows: list[tuple[float, str]] = []
     for name, centre in zip(genome.names, genome.centres, strict=True):
-        if not rows or centre - rows[-1]["x"] >= width:
-            rows.append({"x": centre, "name": name})
-    marks = alt.Chart({"values": rows}).mark_text(fontSize=14, baseline="top")
-    return marks.encode(x="x:Q", y=alt.value(HEIGHT + 4), text="name:N")
+        if not rows or centre - rows[-1][0] >= width * _NARROWEST:
+            rows.append((centre, name))
+    return tuple(rows)
 
 
-def _altair() -> Any:
-    """Return altair. Untyped: its chart classes are generated, and pyright gives up on them."""
-    return import_module("altair")
+def _marks(
+    genome: Genome, drawn: NDArray[np.int64], p: Floats, axes: tuple[svg.Axis, svg.Axis]
+) -> Markup:
+    """Return the points of every other chromosome as one path each, and the line."""
+    x, y = axes
+    across = (genome.x[drawn] - x.low) / (x.high - x.low) * svg.SIDE
+    down = (1 - p / y.high) * svg.SIDE
+    band = genome.chromosome[drawn] % 2
+    paths = [(f"points band{b}", _dots(across[band == b], down[band == b])) for b in (0, 1)]
+    said = f"genome-wide line, {GENOME_WIDE:.2f}"
+    level = y.y(GENOME_WIDE)
+    line = svg.line("limit", "0", level, "100", level)
+    return line + svg.stretched(paths) + svg.text("limit", "100", level, said, "end-above")
 
 
-def _svg(chart: Mapping[str, Any]) -> str:
-    """Return the drawing of a chart, its size left to the page that holds it."""
-    convert: Any = import_module("vl_convert")
-    svg = str(convert.vegalite_to_svg(dict(chart)))
-    head, rest = svg.split(">", 1)
-    box = head[head.index("viewBox=") :]
-    return f'<svg aria-hidden="true" focusable="false" {box}>{rest}'
+def _dots(x: Floats, y: Floats) -> str:
+    """Return steps that draw a dot at each place: lines without length, with round ends.
+
+    >>> _dots(np.array([1.04]), np.array([2.0]))
+    'M1,2h0'
+    """
+    pairs = zip(np.round(x, 1).tolist(), np.round(y, 1).tolist(), strict=True)
+    return "".join(f"M{a:g},{b:g}h0" for a, b in pairs)
+
+
+def _data(
+    table: Statistics,
+    genome: Genome,
+    drawn: NDArray[np.int64],
+    axes: tuple[svg.Axis, svg.Axis],
+    weaker: float,
+) -> dict[str, Any]:
+    """Return the points for the page's script, a list a column, and the axes."""
+    x, y = axes
+    return {
+        "names": list(genome.names),
+        "shift": [round(value, 6) for value in genome.shift],
+        "x": [x.low, x.high],
+        "ticks": [list(tick) for tick in x.ticks],
+        "title": x.title,
+        "top": y.high,
+        "weaker": round(weaker, 2),
+        "chromosome": genome.chromosome[drawn].tolist(),
+        "position": table.base_pair_location[drawn].tolist(),
+        "p": np.round(table.neg_log_10_p_value[drawn], 2).tolist(),
+        "effect": [_allele(text) for text in table.effect_allele[drawn]],
+        "other": [_allele(text) for text in table.other_allele[drawn]],
+        "beta": _numbers(table.beta[drawn]),
+        "frequency": _numbers(table.effect_allele_frequency[drawn]),
+    }
+
+
+def _allele(text: Any) -> str:
+    return allele(str(clean(str(text))))
+
+
+def _numbers(values: Floats) -> list[float | None]:
+    return [None if isnan(v) else float(f"{v:.3g}") for v in values.tolist()]

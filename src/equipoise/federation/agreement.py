@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import equipoise
-from equipoise.errors import ProtocolError
+from equipoise.errors import DisclosureError, ProtocolError
 from equipoise.federation import registry
 from equipoise.federation.course import Course
 from equipoise.federation.identity import Identity
@@ -52,11 +52,13 @@ def check_due(body: Mapping[str, Any], due: Mapping[str, Any]) -> None:
         raise ProtocolError(f"the request is not due here: wrong {', '.join(wrong) or 'fields'}")
 
 
-def check_plan(plan: Plan, own: Member, keys: Mapping[str, bytes]) -> None:
+def check_plan(
+    plan: Plan, own: Member, keys: Mapping[str, bytes], study: Mapping[str, Any]
+) -> None:
     """Raise ProtocolError unless the plan is for this code and for the sites as known here.
 
-    `keys` are the signing keys of all sites as this site has them, not as the centre
-    says; `own` is what this site announced.
+    `keys` are the signing keys of all sites and `study` the study as this site has them,
+    not as the centre says; `own` is what this site announced.
     """
     if plan.package != equipoise.__version__ or plan.sources != registry.sources():
         raise ProtocolError("the plan is for another version of this package")
@@ -65,9 +67,37 @@ def check_plan(plan: Plan, own: Member, keys: Mapping[str, bytes]) -> None:
     for member in plan.members:
         if member.signing_key != keys[member.name].hex():
             raise ProtocolError(f"the plan gives {member.name} another signing key")
+    for member in plan.members:
+        if member.external is not external(study, member.name):
+            raise ProtocolError(f"plan and study differ on whether {member.name} is external")
+    if plan.fold_by != fold_by(study):
+        raise ProtocolError("plan and study differ on whether each site is held out in turn")
     if own not in plan.members:
         raise ProtocolError("the plan does not say of this site what it announced")
-    registry.protection(plan.protection).check(len(plan.members))
+    check_protection(plan)
+
+
+def check_protection(plan: Plan) -> None:
+    """Raise DisclosureError where too few sites train for the plan's protection.
+
+    An external site adds zeros, behind which nobody hides.
+    """
+    try:
+        registry.protection(plan.protection).check(len(plan.training))
+    except DisclosureError as error:
+        if len(plan.training) == len(plan.members):
+            raise
+        raise DisclosureError(f"{error}; external sites do not count, they add nothing") from None
+
+
+def external(study: Mapping[str, Any], site: str) -> bool:
+    """Return whether the public part of a study says that a site never trains."""
+    return any(s["name"] == site and s["external"] for s in study["sites"])
+
+
+def fold_by(study: Mapping[str, Any]) -> str:
+    """Return what puts people into folds by the public part of a study: "person" or "site"."""
+    return "site" if study["validation"]["hold_out_each_site"] else "person"
 
 
 def check_signatures(plan: Plan, body: Mapping[str, Any], verify: Verify) -> None:
@@ -83,10 +113,10 @@ def check_signatures(plan: Plan, body: Mapping[str, Any], verify: Verify) -> Non
         verify(site, signature, content(plan))
 
 
-def member(identity: Identity, people: int) -> Member:
+def member(identity: Identity, people: int, *, external: bool = False) -> Member:
     """Return a site's own line in the plan."""
     keys = identity.signing_key.hex(), identity.channel_key.hex()
-    return Member(identity.name, *keys, people)
+    return Member(identity.name, *keys, people, external)
 
 
 def place(kind: str, course: Course | None, phase: int) -> Place:

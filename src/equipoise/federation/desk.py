@@ -53,7 +53,7 @@ class Desk:
     def check_plan(self, plan: Plan, people: int) -> None:
         """Raise ProtocolError unless this is the plan that the steward approved."""
         sites = {n: key for n, key in self.peers.keys.items() if n != CENTRE}
-        agreement.check_plan(plan, self.member(people), sites)
+        agreement.check_plan(plan, self.member(people), sites, self.study)
         agreement.check_study(
             {"study": dict(plan.study), "variants": plan.variants}, self.study, self.variants
         )
@@ -61,7 +61,8 @@ class Desk:
 
     def member(self, people: int) -> Member:
         """Return the site's own line in the plan."""
-        return agreement.member(self.identity, people)
+        external = agreement.external(self.study, self.name)
+        return agreement.member(self.identity, people, external=external)
 
     def party(self, plan: Plan) -> Party:
         """Return what a protection may do in the site's name."""

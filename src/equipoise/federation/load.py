@@ -1,10 +1,11 @@
 """A site's files, read and made into one dataset: the only caller of the readers."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,8 @@ from equipoise.consent.decide import decide
 from equipoise.consent.terms import Purpose, Term, find
 from equipoise.errors import InputError, Problem
 from equipoise.federation.people import Dataset
-from equipoise.genotypes.align import AlignmentReport, align
+from equipoise.genotypes import quality
+from equipoise.genotypes.align import AlignedSource, AlignmentReport, align
 from equipoise.genotypes.plink import PlinkFile
 from equipoise.genotypes.variants import Variants
 from equipoise.phenotypes import table
@@ -23,6 +25,12 @@ from equipoise.phenotypes.columns import Kind
 T = TypeVar("T")
 
 NO_PHENOTYPE = "phenotype missing"
+LOW_CALL_RATE = "low call rate"
+DUPLICATE = "duplicate of another person"
+DERIVED: Final = re.compile(
+    r"PC[0-9].*|relevance_.*|score|single|stratum|logit|probability|predicted"
+)
+"""Names kept for the columns that a run derives: no column of a site's own has one."""
 COVARIATE_BOUND = 1024.0
 """The most that a covariate may be: it fixes how finely its sums are kept."""
 
@@ -38,12 +46,17 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A dataset and what was noticed while loading it. Counts are for the site alone."""
+    """A dataset and what was noticed while loading it. Counts are for the site alone.
+
+    duplicates_sought  whether there were variants enough to tell duplicates; who has a low
+                       call rate or is a duplicate is among the reasons of the dataset
+    """
 
     dataset: Dataset
     alignment: AlignmentReport
     unknown_phenotypes: int
     notes: tuple[str, ...]
+    duplicates_sought: bool = True
 
 
 def load(
@@ -52,6 +65,7 @@ def load(
     *,
     trait: str,
     covariates: Sequence[str],
+    groups: Sequence[str] = (),
     purpose: Purpose,
     as_of: date,
 ) -> Loaded:
@@ -59,10 +73,13 @@ def load(
 
     Raises InputError with every problem of all three files; with no problem too where
     `listed` is None, the list itself having none that can be read.
+
+    A person has the first reason that holds: consent, a missing phenotype, a low call
+    rate, being a duplicate of somebody who has none of these.
     """
-    problems: list[Problem] = []
+    problems = _taken_names(files.phenotypes, (trait, *dict.fromkeys((*covariates, *groups))))
     bed = files.genotypes
-    kinds: dict[str, Kind] = {trait: "binary", **dict.fromkeys(covariates, "categorical")}
+    kinds = _kinds(trait, covariates, groups)
     genotypes = _or_problems(bed, lambda: PlinkFile.open(bed), problems)
     phenotypes = _or_problems(
         files.phenotypes, lambda: table.read(files.phenotypes, kinds), problems
@@ -76,15 +93,46 @@ def load(
         raise InputError(problems)
     columns = _matched(genotypes.sample_ids, phenotypes)
     _check_bounds(str(files.phenotypes), columns, covariates)
-    reasons = tuple(
-        _reason(consents.of(person), purpose, as_of)
-        or (NO_PHENOTYPE if any(np.isnan(c[i]) for c in columns.values()) else None)
-        for i, person in enumerate(genotypes.sample_ids)
-    )
     source, report = aligned
+    lacking = np.logical_or.reduce([np.isnan(column) for column in columns.values()])
+    reasons = [
+        _reason(consents.of(person), purpose, as_of) or (NO_PHENOTYPE if lacks else None)
+        for person, lacks in zip(genotypes.sample_ids, lacking.tolist(), strict=True)
+    ]
+    sought = _judge(source, reasons)
     unknown = len(set(phenotypes.iids) - set(genotypes.sample_ids))
-    dataset = Dataset(source, genotypes.sample_ids, reasons, columns)
-    return Loaded(dataset, report, unknown, consents.notes)
+    dataset = Dataset(source, genotypes.sample_ids, tuple(reasons), columns)
+    return Loaded(dataset, report, unknown, consents.notes, sought)
+
+
+def _judge(source: AlignedSource, reasons: list[str | None]) -> bool:
+    """Give a reason to those without one whose genotypes are no good, or are another's.
+
+    Returns whether duplicates could be told.
+    """
+    rates = quality.call_rates(source)
+    low = quality.low_call_rate(source, rates)
+    free = np.array([reason is None for reason in reasons], np.bool_)
+    again = quality.duplicates(source, free & ~low, rates)
+    for i in np.flatnonzero(free & low).tolist():
+        reasons[i] = LOW_CALL_RATE
+    for i in np.flatnonzero(again).tolist() if again is not None else ():
+        reasons[i] = DUPLICATE
+    return again is not None
+
+
+def _taken_names(path: Path, columns: Sequence[str]) -> list[Problem]:
+    return [
+        Problem(
+            str(path),
+            None,
+            f"the column `{name}`, whose name is kept for one that a run derives",
+            "another name",
+            "rename it in the study file and in the table of every site",
+        )
+        for name in columns
+        if DERIVED.fullmatch(name)
+    ]
 
 
 def _or_problems(path: Path, read: Callable[[], T], problems: list[Problem]) -> T | None:
@@ -116,6 +164,14 @@ def _matched(
         name: np.where(rows >= 0, column[rows], np.nan)
         for name, column in phenotypes.columns.items()
     }
+
+
+def _kinds(trait: str, covariates: Sequence[str], groups: Sequence[str]) -> dict[str, Kind]:
+    """Return how each column is read: a group is sex or a yes/no column."""
+    kinds: dict[str, Kind] = {trait: "binary", **dict.fromkeys(covariates, "categorical")}
+    for name in groups:
+        kinds[name] = "categorical" if name.casefold() == "sex" else "binary"
+    return kinds
 
 
 def _check_bounds(

@@ -3,20 +3,20 @@
 import hashlib
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.analysis import Analysis, SiteFigures
-from equipoise.artefacts import scores
+from equipoise.analysis import Analysis, Figure, SiteFigures
 from equipoise.cohort import BlockSource, Cohort, Columns
 from equipoise.errors import DisclosureError, ProtocolError
-from equipoise.federation import budget
-from equipoise.federation.roster import Register, Roster, folds, make_roster, published_counts
-from equipoise.plan import Plan, Step
+from equipoise.federation import budget, own_files
+from equipoise.federation.roster import Register, Roster, folds_of, make_roster, published_counts
+from equipoise.genotypes.variants import Variants
+from equipoise.plan import Member, Plan, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,11 @@ class Dataset:
 
 @dataclass(slots=True)
 class People:
-    """The people of one site in one study. Nothing here knows of a wire."""
+    """The people of one site in one study. Nothing here knows of a wire.
+
+    k      the smallest count published
+    least  people below which a site takes no part, and by which rosters differ
+    """
 
     dataset: Dataset
     register: Register
@@ -44,8 +48,10 @@ class People:
     k: int
     least: int
     executor: Executor | None = None
+    variants: Variants | None = None
     kept: dict[str, NDArray[np.float64]] = field(default_factory=dict[str, NDArray[np.float64]])
     _roster: Roster | None = None
+    _place: tuple[Plan, Member] | None = None
 
     def fix(self, study: str) -> str:
         """Fix the roster for the whole run and return its salted digest.
@@ -76,18 +82,37 @@ class People:
 
     @property
     def cohort(self) -> Cohort:
-        """The admitted people with their columns, those derived so far included."""
+        """The admitted people with their columns, those derived so far included.
+
+        At an external site their folds are -1: whatever has a row a training set, and
+        everybody first, is read at fold + 1, so there it is the row of everybody.
+        """
+        if self._place is None:
+            raise ProtocolError("there are no folds before there is a plan")
         roster = self.roster
         columns = {name: c[roster.rows] for name, c in self.dataset.columns.items()}
-        fold = folds(roster.ids, self.seed, self.folds)
+        fold = folds_of(roster.ids, *self._place)
         everybody = Cohort(self.dataset.genotypes, roster.rows, columns, fold, self.executor)
         return everybody.with_columns(self.kept)
 
-    def check_plan(self, plan: Plan) -> None:
-        """Raise ProtocolError unless a plan speaks of the folds and least counts kept here."""
-        own = self.seed, self.folds, self.k, self.least
-        if (plan.seed, plan.folds, plan.k, plan.roster_k) != own:
+    @property
+    def contributing(self) -> Cohort:
+        """The people whose sums may leave: the admitted ones, nobody at an external site."""
+        cohort = self.cohort
+        if self._place is not None and not self._place[1].external:
+            return cohort
+        columns = {name: column[:0] for name, column in cohort.columns.items()}
+        return replace(cohort, rows=cohort.rows[:0], columns=columns, fold=cohort.fold[:0])
+
+    def check_plan(self, plan: Plan, own: Member) -> None:
+        """Take a plan for its folds; ProtocolError where its least counts are not those kept here.
+
+        `own` is the line that this site announced, not the one that the plan has for it.
+        """
+        kept = self.seed, self.folds, self.k, self.least
+        if (plan.seed, plan.folds, plan.k, plan.roster_k) != kept:
             raise ProtocolError("the plan has another seed, number of folds or least count")
+        self._place = plan, own
 
     def derive(self, step: Step, analysis: Analysis[Any, Any], result: object) -> str | None:
         """Derive the columns of a step and keep them; return their digest, None without any."""
@@ -103,8 +128,8 @@ class People:
         publishing = cast("SiteFigures[Any]", analysis)
         own = publishing.figures(self.cohort, result)
         for figure in own.values():
-            budget.check_figure(figure, publishing.coarse, self.k)
-        return {name: asdict(figure) for name, figure in own.items()}
+            budget.check_figure(figure, publishing.coarse, self.k, self.least)
+        return {name: _published(figure) for name, figure in own.items()}
 
     def keep(self, step: Step, columns: Columns) -> str:
         """Keep the columns that a step derives here; return their salted digest."""
@@ -116,11 +141,20 @@ class People:
             joint.update(name.encode() + b"\0" + self.kept[name].tobytes())
         return self.register.salted(joint.digest())
 
-    def write(self, directory: Path) -> list[Path]:
+    def write(self, directory: Path, results: Mapping[str, Any]) -> list[Path]:
         """Write what stays at the site for its own people; return the files."""
-        if "score" not in self.kept:
-            return []
-        path = directory / "scores.tsv"
-        fold = folds(self.roster.ids, self.seed, self.folds)
-        scores.write(path, self.roster.ids, self.kept["score"], fold)
-        return [path]
+        return own_files.write(
+            directory,
+            self.roster.ids,
+            self.cohort.fold,
+            kept=self.kept,
+            results=results,
+            variants=self.variants,
+        )
+
+
+def _published(figure: Figure) -> dict[str, Any]:
+    """Return what a figure says to everybody: not its counts where they are not shown."""
+    said = asdict(figure if figure.shown else replace(figure, n=None, events=None))
+    del said["shown"]
+    return said

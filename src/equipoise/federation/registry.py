@@ -7,11 +7,26 @@ from importlib import import_module
 from importlib.resources import files
 from typing import Any, cast
 
+from equipoise.analyses.ancestry_map import AncestryCounts, AncestryMap, AncestryMapState
+from equipoise.analyses.calibration import Calibrated, Calibration, CalibrationState
 from equipoise.analyses.census import Census, CensusState, People
-from equipoise.analyses.clumping import Clumping, ClumpingState, Weights
-from equipoise.analyses.discrimination import AucResult, Discrimination, DiscriminationState
+from equipoise.analyses.components import ComponentLoadings, Components, ComponentsState
+from equipoise.analyses.elastic import ElasticNet
 from equipoise.analyses.frequency import Frequencies, Frequency, FrequencyState
+from equipoise.analyses.hardy import Hardy, HardyState, HardyWeinberg
 from equipoise.analyses.linear import Association, LinearScan, LinearState
+from equipoise.analyses.nets import ElasticState, Nets
+from equipoise.analyses.performance import Performance, PerformanceResult, PerformanceState
+from equipoise.analyses.pruning import Pruned, Pruning, PruningState
+from equipoise.analyses.recalibration import (
+    Recalibration,
+    RecalibrationResult,
+    RecalibrationState,
+)
+from equipoise.analyses.relevance import Relevance, RelevanceState, RelevanceTotals
+from equipoise.analyses.strata import Strata, StrataState, Stratification
+from equipoise.analyses.tuned import Tuned
+from equipoise.analyses.tuning import Tuning, TuningState
 from equipoise.analysis import Analysis
 from equipoise.errors import ProtocolError
 from equipoise.plan import Ref, Step
@@ -20,9 +35,18 @@ from equipoise.protection import Protection
 ANALYSES: Mapping[str, type] = {
     "census": Census,
     "frequency": Frequency,
+    "strata": Stratification,
+    "hardy": Hardy,
+    "ancestry_map": AncestryMap,
     "linear": LinearScan,
-    "clumping": Clumping,
-    "discrimination": Discrimination,
+    "elastic_net": ElasticNet,
+    "tuning": Tuning,
+    "calibration": Calibration,
+    "relevance": Relevance,
+    "pruning": Pruning,
+    "components": Components,
+    "performance": Performance,
+    "recalibration": Recalibration,
 }
 
 RECORDS: Mapping[str, type] = {
@@ -32,12 +56,30 @@ RECORDS: Mapping[str, type] = {
         People,
         FrequencyState,
         Frequencies,
+        StrataState,
+        Strata,
+        HardyState,
+        HardyWeinberg,
+        AncestryMapState,
+        AncestryCounts,
         LinearState,
         Association,
-        ClumpingState,
-        Weights,
-        DiscriminationState,
-        AucResult,
+        ElasticState,
+        Nets,
+        TuningState,
+        Tuned,
+        CalibrationState,
+        Calibrated,
+        RelevanceState,
+        RelevanceTotals,
+        PruningState,
+        Pruned,
+        ComponentsState,
+        ComponentLoadings,
+        PerformanceState,
+        PerformanceResult,
+        RecalibrationState,
+        RecalibrationResult,
     )
 }
 

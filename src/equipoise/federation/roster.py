@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import DisclosureError, InputError
+from equipoise.plan import Member, Plan
 
 OTHER = "other"
 
@@ -55,6 +56,18 @@ def folds(ids: Iterable[str], seed: int, k: int) -> NDArray[np.int64]:
     key = f"equipoise-fold-1|{seed}".encode()
     draws = [hmac.digest(key, person.encode(), "sha256") for person in ids]
     return np.array([int.from_bytes(draw) % k for draw in draws], np.int64)
+
+
+def folds_of(ids: Sequence[str], plan: Plan, own: Member) -> NDArray[np.int64]:
+    """Return the fold of each person of a site: -1 at a site that never trains.
+
+    Where folds are the sites, it is the place of the site among those that train.
+    """
+    if own.external:
+        return np.full(len(ids), -1)
+    if plan.fold_by == "site":
+        return np.full(len(ids), plan.training.index(own.name))
+    return folds(ids, plan.seed, plan.folds)
 
 
 def published_counts(roster: Roster, k: int) -> dict[str, object]:

@@ -96,7 +96,7 @@ class Site:
         if self._plan is not None:
             raise ProtocolError("a plan has been signed for this run")
         self._desk.check_plan(plan, self._people.roster.n)
-        self._people.check_plan(plan)
+        self._people.check_plan(plan, self._desk.member(self._people.roster.n))
         budget.check(plan, budget.disclosure(plan, registry.build))
         self._plan = plan
         self._desk.note("plan", sha256=plan.digest().hex())
@@ -130,9 +130,12 @@ class Site:
         return self._desk.envelope("accepted", {}, outcome.result.answer)
 
     def _protected(self, course: Course, context: Context) -> SiteMachine:
-        """Return what lets out protected sums over the roster, and nothing else."""
+        """Return what lets out protected sums over the roster, and nothing else.
+
+        At an external site the roster is nobody's: its sums are zeros.
+        """
         schema, plan = course.schema, course.plan
-        cohort = self._people.cohort.restrict(schema.columns)
+        cohort = self._people.contributing.restrict(schema.columns)
         sums = course.analysis.summarise(cohort, course.state)
 
         def values() -> Iterator[Integers]:
@@ -167,7 +170,7 @@ class Site:
         agreement.check_due(request.body, agreement.closing(course.plan, course.place))
         if not course.finished:
             raise ProtocolError("the plan has not ended")
-        written = self._people.write(self._output)
+        written = self._people.write(self._output, course.results)
         return self._desk.envelope("closed", self._desk.close(self._output, written))
 
     @property

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from equipoise.genotypes.text import contents, lines, refuse, tabbed, whole
 from equipoise.genotypes.variants import HEADER, Variants, normal, repeated
-from equipoise.packed.decode import Block, check, width
+from equipoise.packed.decode import Block, check, people, width
 
 MAGIC: Final = b"\x6c\x1b\x01"
 
@@ -57,7 +57,8 @@ class PlinkFile:
         """Return the files named by their prefix or by the `.bed`.
 
         Raises InputError where one of the three is missing, empty or malformed, or where
-        the `.bed` is not as long as the other two say.
+        the `.bed` is not as long as the other two say, or holds calls beyond the last
+        person: a `.fam` that lost a line or three would shift everybody's genotypes unseen.
         """
         prefix = _prefix(path)
         for suffix, what in ((".bed", "genotypes"), (".bim", "variants"), (".fam", "people")):
@@ -96,8 +97,8 @@ def write(
     )
     text = bim.write_csv(include_header=False, separator="\t", quote_style="never")
     codes = np.zeros(len(sample_ids), np.int8) if sex is None else sex
-    people = zip(sample_ids, codes.tolist(), strict=True)
-    rows = "".join(f"0\t{iid}\t0\t0\t{code}\t-9\n" for iid, code in people)
+    each = zip(sample_ids, codes.tolist(), strict=True)
+    rows = "".join(f"0\t{iid}\t0\t0\t{code}\t-9\n" for iid, code in each)
     _beside(prefix, ".bim").write_bytes(text.encode())
     _beside(prefix, ".fam").write_bytes(rows.encode())
     with _beside(prefix, ".bed").open("wb") as file:
@@ -130,7 +131,13 @@ def _mapped(path: Path, variants: Variants, n_samples: int) -> Block:
         found = f"{size} bytes, " + ("cut short" if size < expected else "too long")
         said = f"{expected} for the {rows} variants of the .bim and {n_samples} people of the .fam"
         raise whole(path, found, said, "take the three files from one run of plink, copied whole")
-    return np.asarray(np.memmap(path, np.uint8, "r", offset=3, shape=(rows, columns)))
+    block = np.asarray(np.memmap(path, np.uint8, "r", offset=3, shape=(rows, columns)))
+    if np.any(block[:, -1] & ~people(n_samples)[-1]):
+        found = f"calls of more people than the {n_samples} of the .fam"
+        expected = "zeros after the last person of each variant"
+        remedy = "take the three files from one run of plink, copied whole"
+        raise whole(path, found, expected, remedy)
+    return block
 
 
 def _bim(path: Path) -> Variants:

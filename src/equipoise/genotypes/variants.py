@@ -15,10 +15,13 @@ Text: TypeAlias = np.ndarray[tuple[int], np.dtypes.StringDType]
 """Strings of any length: one long insertion does not widen every allele of the list."""
 
 HEADER: Final = ("chromosome", "base_pair_location", "effect_allele", "other_allele")
+FREQUENCY: Final = "effect_allele_frequency"
+"""One more column that a list may have; it tells A/T and C/G variants' strand apart."""
 
 _ALLELE: Final = "^[ACGTN]+$"
 _POSITION: Final = "^[1-9][0-9]{0,17}$"
 _CHROMOSOME: Final = "^[A-Za-z0-9_.-]+$"
+_NUMBER: Final = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
 _CHUNK: Final = 1_000_000
 
 
@@ -28,6 +31,7 @@ class Variants:
 
     chromosome  without `chr`
     position    1-based, in the genome build that the study names
+    frequency   of the effect allele, from 0 to 1, NaN where not known; None without the column
     The dosage of a genotype counts `effect_allele`.
     """
 
@@ -35,6 +39,7 @@ class Variants:
     position: NDArray[np.int64] = field(repr=False)
     effect_allele: Text = field(repr=False)
     other_allele: Text = field(repr=False)
+    frequency: NDArray[np.float64] | None = field(default=None, repr=False)
 
     @property
     def n_variants(self) -> int:
@@ -43,9 +48,13 @@ class Variants:
 
     @classmethod
     def of(cls, frame: pl.DataFrame) -> Self:
-        """Return the variants of a frame with the columns of `HEADER`, already checked."""
+        """Return the variants of a frame with the columns of `HEADER`, already checked.
+
+        A column `FREQUENCY` may be there, null where it is not known.
+        """
         chromosome, position, effect, other = (frame[name] for name in HEADER)
-        return cls(_text(chromosome), position.to_numpy(), _text(effect), _text(other))
+        known = frame[FREQUENCY].fill_null(np.nan).to_numpy() if FREQUENCY in frame else None
+        return cls(_text(chromosome), position.to_numpy(), _text(effect), _text(other), known)
 
     def frame(self) -> pl.DataFrame:
         """Return the columns of `HEADER`."""
@@ -66,13 +75,17 @@ class Variants:
             part = frame.slice(start, _CHUNK)
             text = part.write_csv(include_header=False, separator="\t", quote_style="never")
             digest.update(text.encode())
+        if self.frequency is not None:
+            # Numbers, not their text: how a library spells them may change.
+            held = np.where(np.isnan(self.frequency), -1.0, self.frequency)
+            digest.update(FREQUENCY.encode() + b"\n" + held.astype("<f8").tobytes())
         return digest.digest()
 
 
 def read(path: Path) -> Variants:
     r"""Return the study's list: tab-separated with the header `HEADER`, plain or gzip.
 
-    Sorted by position within each chromosome, each variant once, whichever of its
+    One more column may follow, `FREQUENCY`: numbers from 0 to 1, or NA. Sorted by position within each chromosome, each variant once, whichever of its
     alleles is the effect allele. Raises InputError with all problems (the first 20).
 
     >>> import tempfile
@@ -87,20 +100,29 @@ def read(path: Path) -> Variants:
     """
     first, _, body = contents(path, "list of variants").partition(b"\n")
     expected = "a list of variants with the header " + " ".join(HEADER) + ", parted by tabs"
-    if tuple(first.decode().split("\t")) != HEADER:
+    names = tuple(first.decode().split("\t"))
+    if names not in (HEADER, (*HEADER, FREQUENCY)):
+        expected += f", and {FREQUENCY} or nothing after it"
         raise whole(path, "a first line of another form", expected, "write this header")
     if not body:
         raise whole(path, "no variant", expected, "add a line for each variant")
-    table = lines(str(path), body, HEADER, first=2)
+    table = lines(str(path), body, names, first=2)
     frame = normal(table.frame)
     faults = (*_form(table), *_order(table, frame))
+    if FREQUENCY in names:
+        known, fault = _frequencies(table)
+        frame, faults = frame.with_columns(known), (*faults, fault)
     refuse(table.file, (*table.faults, *faults, repeated(table, frame)))
     return Variants.of(frame)
 
 
 def write(path: Path, variants: Variants) -> None:
     """Write the study's list, to be read by `read`."""
-    text = variants.frame().write_csv(separator="\t", quote_style="never")
+    frame = variants.frame()
+    if variants.frequency is not None:
+        known = [None if np.isnan(f) else repr(f) for f in variants.frequency.tolist()]
+        frame = frame.with_columns(pl.Series(FREQUENCY, known, pl.String))
+    text = frame.write_csv(separator="\t", quote_style="never", null_value="NA")
     path.write_bytes(text.encode())
 
 
@@ -166,6 +188,20 @@ def _form(table: Lines) -> tuple[Fault, ...]:
             "two alleles that differ",
             "correct one of the two",
         ),
+    )
+
+
+def _frequencies(table: Lines) -> tuple[pl.Series, Fault]:
+    """Return the column of frequencies, null for NA, and where it is of another form."""
+    text = table.frame[FREQUENCY]
+    number = text.str.contains(_NUMBER)
+    known = text.cast(pl.Float64, strict=False)
+    bad = ~(text.eq("NA") | (number & known.is_between(0, 1).fill_null(value=False)))
+    return known, table.fault(
+        bad,
+        "a frequency that is no number from 0 to 1",
+        "the frequency of the effect allele, or NA",
+        "correct the cell, or write NA",
     )
 
 

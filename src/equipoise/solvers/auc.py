@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.solvers.distributions import normal_quantile, ranks, root
+from equipoise.solvers.intervals import Estimate, detectable
 
 _EDGE = 1e-12
 """At 0 and 1 themselves V is 0, which is a root that is not meant."""
@@ -67,3 +68,38 @@ def auc_interval(auc: float, n: int, m: int, level: float = 0.95) -> tuple[float
     low = 0.0 if auc <= 0 else root(apart, 0.0, min(auc, 1 - _EDGE))
     high = 1.0 if auc >= 1 else root(apart, max(auc, _EDGE), 1.0)
     return low, high
+
+
+def auc_estimate(auc: float, n: int, m: int, level: float = 0.95) -> Estimate:
+    """Return an AUC of n cases and m controls with `auc_interval`."""
+    return Estimate(auc, *auc_interval(auc, n, m, level))
+
+
+def auc_variance(auc: float, n: int, m: int) -> float:
+    """Return the variance of the AUC of n cases and m controls.
+
+    Hanley and McNeil 1982, Radiology 143:29, doi:10.1148/radiology.143.1.7063747,
+    equations 1 and 2: with Q1 = θ / (2 - θ) and Q2 = 2 θ^2 / (1 + θ)
+
+        V = (θ (1 - θ) + (n - 1) (Q1 - θ^2) + (m - 1) (Q2 - θ^2)) / (n m)
+
+    >>> round(sqrt(auc_variance(0.5, 1, 1)), 3)
+    0.5
+    """
+    square = auc * auc
+    first = auc / (2 - auc) - square
+    second = 2 * square / (1 + auc) - square
+    return (auc * (1 - auc) + (n - 1) * first + (m - 1) * second) / (n * m)
+
+
+def detectable_auc_gap(pooled: float, one: tuple[int, int], other: tuple[int, int]) -> float:
+    """Return the least gap between two AUCs that is shown with a power of 80 %.
+
+    `one` and `other` are (cases, controls). Both variances are Hanley and McNeil's at
+    the pooled AUC: an AUC estimated in few people may be 0 or 1, where V is 0 and any
+    gap would seem to be seen. The pooled one is held off the ends too, as if half of
+    one case or control were on the wrong side.
+    """
+    edge = 0.5 / max(min(one[0] + other[0], one[1] + other[1]), 1)
+    held = min(max(pooled, edge), 1 - edge)
+    return detectable(auc_variance(held, *one) + auc_variance(held, *other))

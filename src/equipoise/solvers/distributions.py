@@ -27,6 +27,15 @@ def normal_quantile(upper_tail: float) -> float:
     return float(_stats.norm.isf(upper_tail))
 
 
+def normal_cdf(value: float) -> float:
+    """Return the probability that a standard normal is at most this value.
+
+    >>> normal_cdf(0.0)
+    0.5
+    """
+    return float(_stats.norm.cdf(value))
+
+
 def student_log_tail(t: NDArray[np.float64], dof: float) -> NDArray[np.float64]:
     """Return the natural logarithm of P(T > t), T Student's with `dof` degrees of freedom.
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from equipoise.cohort import Cohort
 from equipoise.errors import DisclosureError
-from equipoise.federation import budget, registry
+from equipoise.federation import agreement, budget, registry
 from equipoise.federation.budget import Disclosure
 from equipoise.federation.load import Loaded
-from equipoise.federation.roster import Register, Roster, folds, make_roster, published_counts
+from equipoise.federation.roster import Register, Roster, folds_of, make_roster, published_counts
 from equipoise.plan import Member, Plan
 from equipoise.study.compile import ROSTER_K, K, compile_plan
 from equipoise.study.records import Study
@@ -26,12 +26,20 @@ class Held:
     absent             of the list, and taken as not called
     without_genotypes  rows of phenotypes for nobody in the genotypes, which are left
                        out; None stands for 1 to 4
+    other_strand       those whose alleles are named on the other strand, and are translated
+    palindromic_by_frequency  those A/T and C/G whose strand their frequency told
+    palindromic_dropped       those A/T and C/G among the absent whose strand nothing told
+    duplicates_sought  whether there are variants enough to tell people sampled twice
     """
 
     variants: int
     swapped: int
     absent: int
     without_genotypes: int | None
+    other_strand: int = 0
+    palindromic_by_frequency: int = 0
+    palindromic_dropped: int = 0
+    duplicates_sought: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +74,13 @@ def check(path: Path, homes: Path | None = None) -> Checked:
             raise DisclosureError(
                 f"site {name} refuses: fewer than {ROSTER_K} people are admitted there"
             )
-    members = tuple(Member(name, "", "", roster.n) for name, roster in rosters.items())
+    external = {site.name for site in inputs.study.sites if site.external}
+    members = tuple(Member(n, "", "", roster.n, n in external) for n, roster in rosters.items())
     plan = compile_plan(inputs.study, inputs.variants, members)
-    registry.protection(plan.protection).check(len(members))
+    agreement.check_protection(plan)
     found = budget.disclosure(plan, registry.build)
     budget.check(plan, found)
-    _count(plan, [_cohort(inputs, plan, name, roster) for name, roster in rosters.items()])
+    _count(plan, [_cohort(inputs, plan, m, rosters[m.name]) for m in members if not m.external])
     return Checked(
         inputs.study,
         {name: published_counts(roster, K) for name, roster in rosters.items()},
@@ -82,10 +91,10 @@ def check(path: Path, homes: Path | None = None) -> Checked:
     )
 
 
-def _cohort(inputs: Inputs, plan: Plan, name: str, roster: Roster) -> Cohort:
-    data = inputs.loaded[name].dataset
+def _cohort(inputs: Inputs, plan: Plan, member: Member, roster: Roster) -> Cohort:
+    data = inputs.loaded[member.name].dataset
     columns = {name: column[roster.rows] for name, column in data.columns.items()}
-    fold = folds(roster.ids, plan.seed, plan.folds)
+    fold = folds_of(roster.ids, plan, member)
     return Cohort(data.genotypes, roster.rows, columns, fold)
 
 
@@ -105,8 +114,16 @@ def _count(plan: Plan, cohorts: Sequence[Cohort]) -> None:
 
 def _held(loaded: Loaded) -> Held:
     found, unknown = loaded.alignment, loaded.unknown_phenotypes
-    variants = found.matched + found.swapped
-    return Held(variants, found.swapped, found.absent, None if 0 < unknown < K else unknown)
+    return Held(
+        variants=found.used,
+        swapped=found.swapped,
+        absent=found.absent,
+        without_genotypes=None if 0 < unknown < K else unknown,
+        other_strand=found.other_strand,
+        palindromic_by_frequency=found.palindromic_by_frequency,
+        palindromic_dropped=found.palindromic_dropped,
+        duplicates_sought=loaded.duplicates_sought,
+    )
 
 
 def _notes(inputs: Inputs) -> tuple[str, ...]:

@@ -1,44 +1,54 @@
 """From a study file to a plan: a pure function, so that every party gets the same plan."""
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 import equipoise
 from equipoise.federation import registry
-from equipoise.federation.budget import allowed_columns, people_outside
 from equipoise.genotypes.variants import Variants
-from equipoise.plan import VERSION, Literal, Member, Plan, Ref, Step
-from equipoise.solvers.distributions import normal_quantile
+from equipoise.plan import VERSION, Member, Plan
+from equipoise.study.budgeted import spend
 from equipoise.study.records import Study
+from equipoise.study.steps import Sizes, steps
 
-K = 5
+K: Final = 5
 """No published count from 1 to K - 1, no metric on fewer events or non-events."""
 
-ROSTER_K = 10
+ROSTER_K: Final = 10
 """Rosters are equal or differ by so many people; no site or fold has fewer."""
 
-MINOR_ALLELES = 10
-"""Variants with fewer minor alleles over all sites are withheld from what follows."""
+WINDOW: Final = 100_000
+"""Base pairs of a window within which variants are modelled together."""
 
-WINDOW = 100_000
-"""Base pairs of a window within which candidates are clumped and weighted together."""
+PRUNING_WINDOW: Final = 1_000_000
+"""Of a window of pruning: wider than linkage disequilibrium mostly reaches."""
 
-MOST_COLUMNS = 16
-GENOME_WIDE = 5e-8
-CLUMP_R2 = 0.5
-RIDGE = 1.0
-PEOPLE_PER_BIN = 10
-
-_BOUNDS = {"sex": 1.0}
-_BOUND = 1024.0
+_FAR: Final = 1_000_000
+"""Tiles of one chromosome are nearer to each other than this, those of two never."""
 
 
 def compile_plan(study: Study, variants: Variants, members: tuple[Member, ...]) -> Plan:
-    """Return the plan of a study for the people that its sites announced."""
-    people = sum(member.people for member in members)
-    folds = study.validation.folds
+    """Return the plan of a study for the people that its sites announced.
+
+    DisclosureError where its components of ancestry go beyond the column budget.
+    """
+    validation = study.validation
+    training = [member for member in members if not member.external]
+    folds = len(training) if validation.hold_out_each_site else validation.folds
+    starts, tiles = windows(variants, WINDOW)
+    sizes = Sizes(
+        people=sum(member.people for member in training),
+        folds=folds,
+        n_variants=variants.n_variants,
+        windows=starts,
+        tiles=tiles,
+        pruning=windows(variants, PRUNING_WINDOW)[0],
+        k=K,
+        least=ROSTER_K,
+        spending=spend(members, folds, validation.fold_by, study.covariates.components),
+    )
     return Plan(
         version=VERSION,
         package=equipoise.__version__,
@@ -52,69 +62,8 @@ def compile_plan(study: Study, variants: Variants, members: tuple[Member, ...]) 
         folds=folds,
         k=K,
         roster_k=ROSTER_K,
-        steps=_steps(study, variants, people, people_outside(members)),
-    )
-
-
-def _steps(study: Study, variants: Variants, people: int, outside: int) -> tuple[Step, ...]:
-    folds, n = study.validation.folds, variants.n_variants
-    covariates = study.covariates.columns
-    sizes: dict[str, Literal] = {"people": people, "folds": folds}
-    terms: dict[str, Literal] = {
-        "covariates": covariates,
-        "bounds": tuple(_BOUNDS.get(name, _BOUND) for name in covariates),
-    }
-    frequencies = Ref("frequency")
-    return (
-        Step("census", "census", {**sizes, "least": ROSTER_K, "k": K, "trait": study.trait.name}),
-        Step(
-            "frequency",
-            "frequency",
-            {"people": people, "n_variants": n, "floor": MINOR_ALLELES},
-        ),
-        Step(
-            "association",
-            "linear",
-            {
-                **sizes,
-                **terms,
-                "n_variants": n,
-                "trait": study.trait.name,
-                "frequencies": frequencies,
-            },
-        ),
-        Step(
-            "score",
-            "clumping",
-            {
-                **sizes,
-                **terms,
-                "windows": windows(variants),
-                "columns": min(MOST_COLUMNS, allowed_columns(outside // folds)),
-                "outside": outside / people,
-                "threshold": normal_quantile(GENOME_WIDE / 2),
-                "r2": CLUMP_R2,
-                "ridge": RIDGE,
-                "census": Ref("census"),
-                "frequencies": frequencies,
-                "association": Ref("association"),
-            },
-            keeps=("score",),
-        ),
-        Step(
-            "discrimination",
-            "discrimination",
-            {
-                "people": people,
-                "bins": max(2, people // PEOPLE_PER_BIN),
-                "k": K,
-                "trait": study.trait.name,
-                "score": "score",
-                "frequencies": frequencies,
-                "weights": Ref("score"),
-            },
-            figures=True,
-        ),
+        steps=steps(study, sizes),
+        fold_by=validation.fold_by,
     )
 
 
@@ -123,10 +72,15 @@ def public_study(study: Study) -> dict[str, Any]:
     return {**study.public(), "id": study.id}
 
 
-def windows(variants: Variants) -> tuple[int, ...]:
-    """Return where windows begin in the list, and its end: they tile it, disjoint."""
+def windows(variants: Variants, width: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return where windows of so many base pairs begin in the list, and its end.
+
+    They tile it, disjoint. And the tile of each window: on one chromosome, windows side by side differ by 1.
+    """
     chromosome: NDArray[Any] = variants.chromosome
-    tile = variants.position // WINDOW
+    tile = variants.position // width
     new = (chromosome[1:] != chromosome[:-1]) | (tile[1:] != tile[:-1])
-    starts = np.flatnonzero(new) + 1
-    return (0, *starts.tolist(), variants.n_variants)
+    starts = np.concatenate([[0], np.flatnonzero(new) + 1])
+    number = np.cumsum(chromosome[starts][1:] != chromosome[starts][:-1], dtype=np.int64)
+    tiles = tile[starts] + np.concatenate([[0], number]) * _FAR
+    return (*starts.tolist(), variants.n_variants), tuple(tiles.tolist())

@@ -7,6 +7,7 @@ opened here, and are no part of what `Study.public` gives.
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, cast
 
@@ -14,6 +15,7 @@ from equipoise.consent.terms import PURPOSES, Purpose
 from equipoise.errors import ConsentError, InputError, Problem
 from equipoise.federation.identity import CENTRE
 from equipoise.study.records import (
+    MARGINS,
     Audit,
     Covariates,
     Person,
@@ -45,9 +47,6 @@ _NAME_FORM: Final = "up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit"
 # for the table itself), when it counts, and the sentence. Delete a row when it is done.
 NOT_YET: Final[tuple[tuple[str, str, Callable[[object], bool], str], ...]] = (
     ("trait", "type", lambda v: v == "quantitative", "a quantitative trait"),
-    ("covariates", "components", lambda v: isinstance(v, int) and v > 0, "components > 0"),
-    ("validation", "hold_out_each_site", lambda v: v is True, "holding out each site in turn"),
-    ("site", "external", lambda v: v is True, "an external site"),
 )
 
 
@@ -164,6 +163,7 @@ def _many(document: Mapping[str, object], source: Source, name: str) -> list[Sec
 def _study(document: Mapping[str, object], source: Source, folder: Path) -> Study:
     head = _one(document, source, "study", needed=True)
     trait = _trait(_one(document, source, "trait", needed=True))
+    sites = _sites(_many(document, source, "site"), folder)
     study = Study(
         id=_name(head, "id"),
         question=head.text("question"),
@@ -174,10 +174,10 @@ def _study(document: Mapping[str, object], source: Source, folder: Path) -> Stud
         trait=trait,
         covariates=_covariates(_one(document, source, "covariates", needed=False), trait),
         variants=_variants(_one(document, source, "variants", needed=True), folder),
-        sites=_sites(_many(document, source, "site"), folder),
+        sites=sites,
         protection=_protection(_one(document, source, "protection", needed=False)),
-        validation=_validation(_one(document, source, "validation", needed=False)),
-        audit=_audit(_one(document, source, "audit", needed=False)),
+        validation=_validation(_one(document, source, "validation", needed=False), sites),
+        audit=_audit(_one(document, source, "audit", needed=False), trait),
     )
     head.close()
     return study
@@ -230,11 +230,9 @@ def _covariates(section: Section, trait: Trait) -> Covariates:
 
 
 def _variants(section: Section, folder: Path) -> VariantList:
-    variants = VariantList(
-        _path(section, "list", folder), section.choice("build", ("GRCh37", "GRCh38"))
-    )
+    path, build = _path(section, "list", folder), section.choice("build", ("GRCh37", "GRCh38"))
     section.close()
-    return variants
+    return VariantList(path, build)
 
 
 def _sites(sections: list[Section], folder: Path) -> tuple[SiteFiles, ...]:
@@ -256,6 +254,9 @@ def _sites(sections: list[Section], folder: Path) -> tuple[SiteFiles, ...]:
             external=section.flag("external", default=False),
         )
         section.close()
+    if sites and all(site.external for site in sites.values()):
+        found = "no site that trains: every site is external"
+        sections[0].add("external", found, "one or more that train", "remove `external` of these")
     return tuple(sites.values())
 
 
@@ -265,20 +266,34 @@ def _protection(section: Section) -> Protection:
     return protection
 
 
-def _validation(section: Section) -> Validation:
+def _validation(section: Section, sites: tuple[SiteFiles, ...]) -> Validation:
     validation = Validation(
-        section.whole("folds", 2, 20, 5),
+        section.whole("folds", 3, 20, 5),
         section.flag("hold_out_each_site", default=False),
         section.text("reason", default=""),
     )
-    if validation.hold_out_each_site and not validation.reason:
+    section.close()
+    if not validation.hold_out_each_site:
+        return validation
+    key, training = "hold_out_each_site", sum(not site.external for site in sites)
+    if not validation.reason:
         remedy = "add `reason = ...`: holding out a site lets its own totals be derived"
-        section.add("hold_out_each_site", "no `reason` for it", "a reason in words", remedy)
-    section.close()
-    return validation
+        section.add(key, "no `reason` for it", "a reason in words", remedy)
+    if "folds" in section.table:
+        expected = f"no number, since with `{key}` the folds are the sites"
+        section.add("folds", f"`folds` with `{key}`", expected, "remove `folds`")
+    if training < 3:
+        found = f"{training} of the sites train, each of which is to be held out"
+        section.add(key, found, "3 or more that train", "add sites, or remove this key")
+    return replace(validation, folds=training)
 
 
-def _audit(section: Section) -> Audit | None:
-    audit = Audit(section.texts("groups"), section.numbers("margins"))
+def _audit(section: Section, trait: Trait) -> Audit | None:
+    groups, margins = section.texts("groups"), section.numbers("margins")
+    for name in sorted({"IID", trait.name} & set(groups)):
+        found = f"`{name}` among the groups"
+        section.add("groups", found, "neither IID nor the trait", "remove it from the list")
+    for name in sorted(set(margins) - set(MARGINS)):
+        section.source.unknown((*section.place, "margins", name), "metric", tuple(MARGINS))
     section.close()
-    return audit if section.given else None
+    return Audit(groups, {**MARGINS, **margins}) if section.given else None

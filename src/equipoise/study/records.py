@@ -4,8 +4,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from typing import Final
 
 from equipoise.consent.terms import Purpose
+
+MARGINS: Final[Mapping[str, float]] = {
+    "auc": 0.05,
+    "o_e": 0.2,
+    "calibration_slope": 0.2,
+}
+"""Metrics of an audit, and the margin of each where the study file gives none.
+
+That of `o_e`, observed over expected cases, is a difference of logarithms.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +72,27 @@ class Protection:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Folds over people, and whether each site is held out in turn, with the reason."""
+    """Folds over people, and whether each site is held out in turn, with the reason.
+
+    Where it is, the folds are the sites that train, and `folds` is their number.
+    """
 
     folds: int = 5
     hold_out_each_site: bool = False
     reason: str = ""
 
+    @property
+    def fold_by(self) -> str:
+        """What puts people into folds: "person", by chance, or "site"."""
+        return "site" if self.hold_out_each_site else "person"
+
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Columns to compare groups by, and the largest gap that is held to be none, by metric."""
+    """Two-valued columns to compare groups by, and the largest gap that counts as none.
+
+    `margins` has every metric of `MARGINS`.
+    """
 
     groups: tuple[str, ...]
     margins: Mapping[str, float]
@@ -93,6 +115,12 @@ class Study:
     protection: Protection = Protection()
     validation: Validation = Validation()
     audit: Audit | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that is needed besides the trait: covariates, then groups of the audit."""
+        groups = self.audit.groups if self.audit else ()
+        return tuple(dict.fromkeys((*self.covariates.columns, *groups)))
 
     def public(self) -> dict[str, object]:
         """Give what everybody may see, for JSON and for hashing; it holds no path."""

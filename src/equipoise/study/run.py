@@ -11,8 +11,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from equipoise.artefacts import gwas_ssf
-from equipoise.dossier import report
+from equipoise.artefacts import gwas_ssf, scoring_file
+from equipoise.artefacts.gwas_ssf import Statistics
+from equipoise.dossier import render as report
 from equipoise.errors import (
     FaultError,
     InputError,
@@ -37,6 +38,8 @@ from equipoise.plan import Plan
 from equipoise.study import file, folders, results
 from equipoise.study.compile import ROSTER_K, K, compile_plan, public_study
 from equipoise.study.records import SiteFiles, Study
+from equipoise.study.sections.association import table_of
+from equipoise.study.sections.model import log_odds
 from equipoise.transports.local import Handle, LocalTransport
 
 
@@ -127,6 +130,7 @@ def _load(study: Study, site: SiteFiles, listed: Variants | None) -> Loaded:
         listed,
         trait=study.trait.name,
         covariates=study.covariates.columns,
+        groups=study.audit.groups if study.audit else (),
         purpose=study.purpose,
         as_of=study.as_of,
     )
@@ -195,6 +199,7 @@ def _people(inputs: Inputs, name: str, home: Path) -> People:
         study.validation.folds,
         K,
         ROSTER_K,
+        variants=inputs.variants,
     )
 
 
@@ -220,20 +225,54 @@ def _log(out: Path, study: str, identity: Identity) -> Log:
 
 def _write(inputs: Inputs, out: Path, done: Run, log: Log, began: float) -> dict[str, Any]:
     """Write the public artefacts, each into the ledger by its digest."""
-    table = results.association_table(inputs.variants, done)
+    study, variants = inputs.study, inputs.variants
+    table = table_of(variants, done)
     gwas_ssf.write(out / "association.tsv", table)
     _enter(out, "association.tsv", log)
-    notes = {name: loaded.notes for name, loaded in inputs.loaded.items()}
+    content = results.collect(done, variants, table, inputs.loaded, registry.build)
+    _write_model(out / "model.txt", study, done, content, table)
+    _enter(out, "model.txt", log)
     timings = {**done.timings, "total": perf_counter() - began}
-    content = results.collect(done, table, notes, registry.build)
     content["ledger"] = {"root": log.root.hex(), "entries": log.size}
     content["timings"] = {name: round(seconds, 4) for name, seconds in timings.items()}
     (out / "results.json").write_text(results.to_json(content), "utf-8")
     _enter(out, "results.json", log)
-    page = report.render(inputs.study.public(), content, table)
-    (out / "report.html").write_text(page, "utf-8")
-    _enter(out, "report.html", log)
+    (out / "dossier.html").write_text(report.render(study.public(), content, table), "utf-8")
+    _enter(out, "dossier.html", log)
     return content
+
+
+def _write_model(
+    path: Path, study: Study, done: Run, content: Mapping[str, Any], table: Statistics
+) -> None:
+    """Write the model of everybody as a scoring file."""
+    nets, weights = done.results["model"], log_odds(done, 0)
+    chosen = [
+        scoring_file.ScoredVariant(
+            str(table.chromosome[v]),
+            int(table.base_pair_location[v]),
+            str(table.effect_allele[v]),
+            str(table.other_allele[v]),
+            float(weight),
+            float(table.effect_allele_frequency[v]),
+        )
+        for v, weight in zip(nets.variants.tolist(), weights.tolist(), strict=True)
+        if weight != 0
+    ]
+    added = content["model"]["covariates"]
+    notes = {
+        "study": study.id,
+        "log_odds": "intercept + sum of effect_weight * (dosage - 2 * allelefrequency_effect)"
+        + (" + sum of covariate weight * (value - mean)" if added else ""),
+        "intercept": f"{content['model']['calibration']['intercept']:.9g}",
+        **{
+            f"covariate_{row['name']}": f"weight {row['weight']:.9g}, mean {row['mean']:.9g}"
+            for row in added
+        },
+    }
+    scoring_file.write(
+        path, chosen, name=study.id, trait=study.trait.name, build=study.variants.build, notes=notes
+    )
 
 
 def _enter(out: Path, name: str, log: Log) -> None:

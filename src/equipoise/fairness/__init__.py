@@ -1,0 +1,1 @@
+"""What a study's public results say of groups of people: pure functions, no rows."""

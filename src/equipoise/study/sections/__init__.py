@@ -1,0 +1,1 @@
+"""What `results.json` says, one file a section: public results made into plain values."""
