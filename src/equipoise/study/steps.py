@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isqrt, sqrt
+from math import ceil, isqrt, sqrt
 from typing import Final
 
 from equipoise.analyses.contributions import columns as contributions
@@ -14,6 +14,9 @@ from equipoise.study.records import Study
 
 MINOR_ALLELES: Final = 10
 """Variants with fewer minor alleles over all sites are withheld from what follows."""
+
+LEAST_FREQUENCY: Final = 0.01
+"""So are those of which fewer would be seen than with this frequency in everybody."""
 
 CALL_RATE: Final = 95
 """So are variants that are called in fewer people, per cent."""
@@ -67,6 +70,15 @@ class Sizes:
     spending: Spending
 
 
+def least_alleles(people: int) -> int:
+    """Return the least minor alleles of a variant that is used, in so many people.
+
+    >>> least_alleles(315), least_alleles(10_000)
+    (10, 200)
+    """
+    return max(MINOR_ALLELES, ceil(2 * people * LEAST_FREQUENCY))
+
+
 def component_names(components: int) -> tuple[str, ...]:
     """Return the names of the derived columns of components.
 
@@ -99,7 +111,7 @@ def _counts(study: Study, sizes: Sizes) -> tuple[Step, ...]:
     frequency: dict[str, Literal] = {
         "people": people,
         "n_variants": sizes.n_variants,
-        "floor": MINOR_ALLELES,
+        "floor": least_alleles(people),
         "least_called": -(-people * CALL_RATE // 100),
     }
     return Step("census", "census", census), Step("frequency", "frequency", frequency)

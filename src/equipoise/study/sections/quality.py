@@ -12,7 +12,7 @@ from equipoise.federation.run import Run
 from equipoise.genotypes.align import LEAST_MATCHED
 from equipoise.genotypes.quality import LEAST_CALLED
 from equipoise.study.sections.numbers import few
-from equipoise.study.steps import CALL_RATE, MINOR_ALLELES
+from equipoise.study.steps import CALL_RATE, LEAST_FREQUENCY
 
 
 def quality(run: Run, loaded: Mapping[str, Loaded]) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def quality(run: Run, loaded: Mapping[str, Loaded]) -> dict[str, Any]:
     failed = hardy.failed & counts.used
     removed = {
         f"call rate under {CALL_RATE} %": counts.low_call_rate,
-        f"fewer than {MINOR_ALLELES} minor alleles": counts.rare,
+        f"fewer than {counts.floor} minor alleles": counts.rare,
         "Hardy-Weinberg": failed,
     }
     return {
@@ -40,7 +40,8 @@ def quality(run: Run, loaded: Mapping[str, Loaded]) -> dict[str, Any]:
         },
         "sites": {site: _site(own, run.plan.k) for site, own in sorted(loaded.items())},
         "call_rate_limit": LEAST_CALLED,
-        "minor_allele_limit": MINOR_ALLELES,
+        "minor_allele_limit": counts.floor,
+        "minor_allele_frequency_limit": LEAST_FREQUENCY,
         "least_matched": LEAST_MATCHED,
     }
 
