@@ -44,6 +44,13 @@ def test_counts_equal_a_slow_twin(seed: int, bins: int) -> None:
     assert counted(people, bins).counts.tolist() == slow
 
 
+def test_counts_are_those_of_numpy() -> None:
+    people = drawn(7, n=200)
+    places = [np.clip(people.columns[name], -4, 4) for name in AXES]
+    expected = np.histogram2d(*places, bins=6, range=[(-4, 4), (-4, 4)])[0]
+    np.testing.assert_array_equal(counted(people, 6).counts, expected)
+
+
 def test_everybody_is_in_the_map_however_far_out() -> None:
     people = people_at(np.array([-90.0, 90.0, 0.0]), np.array([90.0, -4.0, 0.0]))
     found = counted(people, 3).counts
