@@ -495,3 +495,11 @@ def test_homes_hold_keys_that_only_their_owner_reads(study: Path) -> None:
 def test_a_site_named_twice_is_wrong_input(study: Path) -> None:
     study.write_text(study.read_text() + SITE.format(name="East"))
     assert "the site name `East` again" in wrong(study).err
+
+
+def test_two_sites_are_refused_for_their_masks_before_any_budget(tmp_path: Path) -> None:
+    study = write(tmp_path / "study", draw(people=80, sites=("North", "East")))
+    edit(study, "[covariates]", "[covariates]\ncomponents = 4")
+    for told in (cli("check", study), run(study)):
+        assert told.code == 3
+        assert "masked sums need at least 3 sites" in told.err

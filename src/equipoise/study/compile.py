@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import equipoise
+from equipoise.errors import DisclosureError
 from equipoise.federation import registry
 from equipoise.genotypes.variants import Variants
 from equipoise.plan import VERSION, Member, Plan
@@ -32,12 +33,19 @@ _FAR: Final = 1_000_000
 def compile_plan(study: Study, variants: Variants, members: tuple[Member, ...]) -> Plan:
     """Return the plan of a study for the people that its sites announced.
 
-    DisclosureError where its components of ancestry go beyond the column budget.
+    DisclosureError where its components of ancestry go beyond the column budget, or where
+    that is since too few sites take part for its protection.
     """
     validation = study.validation
     training = [member for member in members if not member.external]
     folds = len(training) if validation.hold_out_each_site else validation.folds
     starts, tiles = windows(variants, WINDOW)
+    try:
+        spending = spend(members, folds, validation.fold_by, study.covariates.components)
+    except DisclosureError:
+        # Where the protection would protect nobody, that is what to say first.
+        registry.protection(study.protection.kind).check(len(training))
+        raise
     sizes = Sizes(
         people=sum(member.people for member in training),
         folds=folds,
@@ -47,7 +55,7 @@ def compile_plan(study: Study, variants: Variants, members: tuple[Member, ...]) 
         pruning=windows(variants, PRUNING_WINDOW)[0],
         k=K,
         least=ROSTER_K,
-        spending=spend(members, folds, validation.fold_by, study.covariates.components),
+        spending=spending,
     )
     return Plan(
         version=VERSION,
