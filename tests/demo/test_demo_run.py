@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from dossier import fakes
 from equipoise import demo
 from equipoise.artefacts import gwas_ssf
 from equipoise.ledger.audit import verify
 from study.small import cli
 
+ROOT = Path(__file__).resolve().parents[2]
 SITES = ("CEU", "FIN", "GBR", "TSI")
 GENE = 24_367_099
 COARSE = 0.01
@@ -34,6 +36,16 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(out: Path) -> dict[str, Any]:
     """Return what `results.json` says."""
     return json.loads((out / "results.json").read_text())
+
+
+def paths(content: Any, above: str = "") -> set[str]:
+    """Return every key of a content with those above it; sites count as one."""
+    if isinstance(content, dict):
+        named = {f"{above}.{'*' if key in SITES else key}": v for key, v in content.items()}
+        return set(named).union(*(paths(value, name) for name, value in named.items()))
+    if isinstance(content, list):
+        return set().union(*(paths(item, above) for item in content))
+    return set()
 
 
 def rows(path: Path) -> dict[str, dict[str, str]]:
@@ -159,3 +171,16 @@ def test_each_site_has_the_components_that_were_kept_with_mean_0_and_variance_1_
 
 def test_the_run_can_be_verified(out: Path) -> None:
     assert verify(out).sites == SITES
+
+
+def test_the_documentation_names_every_key_of_the_results(results: dict[str, Any]) -> None:
+    text = (ROOT / "docs" / "results.md").read_text("utf-8")
+    told = {part for name in re.findall(r"`([^`]+)`", text) for part in re.split(r"[^\w]+", name)}
+    # What comes from the data or the plan: steps, reasons, metrics of the study file.
+    free = re.compile(r"\.(timings|participants\.\*\.refused|quality\.variants\.removed)\.")
+    named = {name.rpartition(".")[2] for name in paths(results) if not free.match(name)}
+    assert named - told - {"*"} == set()
+
+
+def test_the_page_is_tested_on_keys_that_a_run_writes(results: dict[str, Any]) -> None:
+    assert paths(fakes.results()) - paths(results) == set()

@@ -243,7 +243,7 @@ def explanation(loci: int = 1) -> dict[str, Any]:
     rest = {"part": "background", "kind": "background", "variants": 0, "predicted_with": 0.2}
     parts.append({**rest, "share_with": 0.07, **none})
     people = {"predicted_with": 52, "predicted_without": 263}
-    return {"scale": "log-odds", "people": people, "parts": parts}
+    return {"scale": "log-odds", "people": people, "apart": True, "parts": parts}
 
 
 def disclosure() -> dict[str, Any]:
@@ -265,9 +265,8 @@ def disclosure() -> dict[str, Any]:
         "releases": [dict(zip(names, row, strict=True)) for row in releases],
         "cells": [dict(zip(("over", "number", "smallest"), c, strict=True)) for c in cells],
         "columns": [
-            {"block": [0, 54], "over": ["fold"], "used": 7, "allowed": 12},
-            {"block": [54, 90], "over": ["fold"], "used": 11, "allowed": 12},
-            {"block": [0, 600], "over": [], "used": 41, "allowed": 46},
+            {"block": [54, 90], "over": ["fold"], "used": 11, "allowed": 12, "blocks": 352},
+            {"block": [0, 600], "over": [], "used": 41, "allowed": 46, "blocks": 389},
         ],
         "figures": ["performance"],
         "sites_derivable": False,

@@ -6,7 +6,7 @@ import pytest
 
 from dossier import fakes
 from equipoise.dossier.brief import alike, answers, for_whom, left, unsure, works
-from equipoise.dossier.leaks import membership, worst, worst_windows
+from equipoise.dossier.leaks import membership, worst
 from equipoise.dossier.limits import limits
 
 
@@ -117,15 +117,6 @@ def test_the_smallest_set_is_the_one_told_of() -> None:
     disclosure["membership"]["sets"] = []
     assert worst(disclosure) == ""
     assert left(disclosure).more == ()
-
-
-def test_each_family_of_sums_has_its_own_worst_window() -> None:
-    found = worst_windows(fakes.disclosure()["columns"])
-    assert [(w["over"], w["used"], w["allowed"], w["windows"]) for w in found] == [
-        (("fold",), 11, 12, 2),
-        ((), 41, 46, 1),
-    ]
-    assert worst_windows([]) == []
 
 
 def test_limits_follow_from_the_content() -> None:

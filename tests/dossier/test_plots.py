@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta
-from statsmodels.stats.proportion import proportion_confint
 
 from dossier import fakes
 from equipoise.dossier import ancestry, curves, findings, quantiles, svg
@@ -31,14 +30,6 @@ def test_texts_in_drawings_are_escaped() -> None:
     drawn = svg.mark('"><script>', svg.text("tick", "0", "0", "<b>"))
     assert "<script>" not in drawn
     assert "<b>" not in drawn
-
-
-@given(st.integers(0, 60), st.integers(1, 60))
-def test_the_interval_of_a_share_is_that_of_statsmodels(events: int, n: int) -> None:
-    events = min(events, n)
-    expected = proportion_confint(events, n, method="wilson")
-    # Both are closed forms in double precision.
-    np.testing.assert_allclose(curves.wilson(events / n, n), expected, atol=1e-9)
 
 
 def test_the_band_of_chance_is_that_of_order_statistics() -> None:

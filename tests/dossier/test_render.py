@@ -258,8 +258,8 @@ def test_it_says_what_the_results_say(page: Page) -> None:
         "everybody one set of about 315 people",
         "by fold 5 sets, the smallest of about 63 people",
         "by trait one set for each value in the data",
-        "by fold 11 12 2",
-        "everybody 41 46 1",
+        "by fold 11 12 352",
+        "everybody 41 46 389",
         "figures after the step performance",
         "health research, ancestry not included (HMB)",
         "once sex, PC1 and PC2 are accounted for? Left out, though asked for: PC3 and PC4.",
@@ -302,3 +302,13 @@ def test_the_same_inputs_give_the_same_page_and_stay_as_they_were() -> None:
     before = deepcopy((asked, found))
     assert render(asked, found, scan()) == render(asked, found, scan())
     assert (asked, found) == before
+
+
+def test_contributions_of_everybody_are_not_said_to_be_of_some() -> None:
+    changed = results()
+    changed["explanation"] |= {"apart": False}
+    for part in changed["explanation"]["parts"]:
+        part |= {"predicted_with": None, "share_with": None}
+    told = page_of(changed).text
+    assert "over everybody: too few are predicted" in told
+    assert "Predicted with the trait" not in told

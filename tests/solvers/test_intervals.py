@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
+from equipoise.solvers import intervals
 from equipoise.solvers.intervals import Estimate, detectable, difference, wald
 
 ENDS = st.floats(0, 2)
@@ -75,3 +76,12 @@ def test_the_detectable_difference_is_statsmodels(power: float) -> None:
     found = detectable(1 / 50 + 1 / 200, power=power)
     # statsmodels adds the chance to be significant on the wrong side: 5e-5 at a power of .5.
     assert found == pytest.approx(expected, abs=2e-4)
+
+
+@given(st.integers(0, 60), st.integers(1, 60))
+def test_the_interval_of_a_share_is_that_of_statsmodels(events: int, n: int) -> None:
+    events = min(events, n)
+    expected = proportion_confint(events, n, method="wilson")
+    # Both are closed forms in double precision.
+    found = intervals.wilson(events / n, n)
+    np.testing.assert_allclose([found.low, found.high], expected, atol=1e-9)

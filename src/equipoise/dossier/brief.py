@@ -20,6 +20,12 @@ from equipoise.dossier.words import (
     whole,
     within,
 )
+from equipoise.fairness.verdict import (
+    EQUIVALENCE_SHOWN,
+    GAP_SHOWN,
+    INCONCLUSIVE,
+    NOT_ESTIMABLE,
+)
 
 Figure = Mapping[str, Any]
 
@@ -53,7 +59,7 @@ def works(evaluation: Mapping[str, Any]) -> Answer:
         return Answer(question, "This study cannot tell.", (f"Reason: {_reason(auc)}.",))
     pairs = (
         "In pairs of one person with the trait and one without, the person with it gets the higher"
-        f" probability in {of_hundred(auc['value'])} pairs (AUC {decimal(auc['value'])}, 95 % interval"
+        f" score in {of_hundred(auc['value'])} pairs (AUC {decimal(auc['value'])}, 95 % interval"
         f" {interval(auc)}; a toss of a coin gives 0.5)."
     )
     return Answer(question, _verdict(auc), (pairs, *_beside(evaluation), *_calibrated(evaluation)))
@@ -149,12 +155,12 @@ def alike(audit: Mapping[str, Any] | None) -> Answer:
     if not found:
         return Answer(question, "Not known: the audit has no findings.")
     number = findings.tally(found)
-    gaps = [f for f in found if f["verdict"] == findings.GAP]
+    gaps = [f for f in found if f["verdict"] == GAP_SHOWN]
     if gaps:
         head = f"No: {count(len(gaps), 'gap')} between groups {'is' if len(gaps) == 1 else 'are'} shown."
         names = [f"{metric(f['metric'])} of {group(f['group'])}" for f in gaps]
         more = (f"Shown for {some(names)}.",)
-    elif number[findings.EQUAL] == len(found):
+    elif number[EQUIVALENCE_SHOWN] == len(found):
         head, more = "Yes, within the margins of the study, for every group compared.", ()
     else:
         head = "No gap is shown, but that is not the same as no gap."
@@ -162,9 +168,9 @@ def alike(audit: Mapping[str, Any] | None) -> Answer:
     rest = [
         f"{number[verdict]} {said}"
         for verdict, said in (
-            (findings.EQUAL, "within the margin"),
-            (findings.OPEN, "undecided, with too few people to tell"),
-            (findings.NONE, "not estimable"),
+            (EQUIVALENCE_SHOWN, "within the margin"),
+            (INCONCLUSIVE, "undecided, with too few people to tell"),
+            (NOT_ESTIMABLE, "not estimable"),
         )
         if number[verdict]
     ]

@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import sqrt
 from typing import Any, Final
 
 from markupsafe import Markup
 
 from equipoise.dossier import svg
 from equipoise.dossier.words import count, decimal, percent
-
-Z: Final = 1.959963984540054
-"""The normal quantile of a 95 % interval."""
+from equipoise.solvers.intervals import wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +72,9 @@ def _bin(row: Mapping[str, Any]) -> Bin:
     n, events, observed = row["n"], row["events"], row["observed"]
     low, high = None, None
     if observed is not None and n:
-        low, high = wilson(observed, n)
+        interval = wilson(observed, n)
+        low, high = interval.low, interval.high
     return Bin(n, events, row["predicted"], observed, low, high)
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share of n people (Wilson 1927, doi:10.2307/2276774).
-
-    >>> [round(end, 3) for end in wilson(0.0, 10)]
-    [0.0, 0.278]
-    """
-    width = 1 + Z * Z / n
-    centre = (share + Z * Z / (2 * n)) / width
-    reach = Z * sqrt(share * (1 - share) / n + Z * Z / (4 * n * n)) / width
-    # At the ends rounding would leave a trace of what is 0 or 1 exactly.
-    low = max(centre - reach, 0.0) if share > 0 else 0.0
-    return low, min(centre + reach, 1.0) if share < 1 else 1.0
 
 
 def calibration(found: Sequence[Bin]) -> Curve | None:

@@ -9,12 +9,14 @@ from markupsafe import Markup
 from equipoise.dossier import svg
 from equipoise.dossier.curves import signed
 from equipoise.dossier.words import count, group, metric
+from equipoise.fairness.verdict import (
+    EQUIVALENCE_SHOWN,
+    GAP_SHOWN,
+    INCONCLUSIVE,
+    NOT_ESTIMABLE,
+)
 
-GAP: Final = "gap shown"
-EQUAL: Final = "equivalence shown"
-OPEN: Final = "inconclusive"
-NONE: Final = "not estimable"
-VERDICTS: Final = (GAP, OPEN, NONE, EQUAL)
+VERDICTS: Final = (GAP_SHOWN, INCONCLUSIVE, NOT_ESTIMABLE, EQUIVALENCE_SHOWN)
 """As they are listed: what calls for attention comes first."""
 
 FARTHEST: Final = 6.0
@@ -100,7 +102,7 @@ def _row(x: svg.Axis, margin: float | None, finding: Mapping[str, Any]) -> Marku
     parts = [_band(x, margin)] if margin else []
     gap, low, high = (finding[name] for name in ("gap", "low", "high"))
     if gap is None:
-        said = svg.text("none", "50", "50", NONE, "middle")
+        said = svg.text("none", "50", "50", NOT_ESTIMABLE, "middle")
         return svg.bar(Markup().join([*parts, svg.mark(tip(finding), said)]), "row")
     parts.append(svg.line("rail", x.x(0), "0", x.x(0), "100"))
     drawn: list[Markup] = []
@@ -128,17 +130,19 @@ def _arrows(x: svg.Axis, low: float, high: float) -> list[Markup]:
 
 def _dot(across: str, verdict: str) -> Markup:
     """Return a dot of a shape of its own for each verdict."""
-    if verdict == GAP:
+    if verdict == GAP_SHOWN:
         form = Markup('<svg class="diamond" x="{}%" y="50%"><path d="M0-7L7,0L0,7L-7,0z"/></svg>')
         return form.format(across)
-    return svg.circle("dot" if verdict == EQUAL else "dot open", across, "50")
+    return svg.circle("dot" if verdict == EQUIVALENCE_SHOWN else "dot open", across, "50")
 
 
 def tip(finding: Mapping[str, Any]) -> str:
     """Return a finding in one line."""
     head = f"{group(finding['group'])}, {metric(finding['metric'])}: "
     if finding["gap"] is None:
-        return f"{head}{NONE}; {finding['reason']}" if finding["reason"] else head + NONE
+        return head + "; ".join(
+            [NOT_ESTIMABLE, *([finding["reason"]] if finding["reason"] else [])]
+        )
     ends = ""
     if finding["low"] is not None and finding["high"] is not None:
         ends = f" (95 % interval {signed(finding['low'])} to {signed(finding['high'])})"

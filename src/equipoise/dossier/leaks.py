@@ -54,19 +54,3 @@ def membership(row: Mapping[str, Any]) -> str:
         )
     found = f"{of_hundred(loose)} members" if loose is not None else "few members"
     return f"{head} only poorly {tail}: a test that wrongly names 5 of 100 other people finds out {found}."
-
-
-def worst_windows(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return, for each family of sums, the window nearest to its budget and how many there are."""
-    families: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
-    for window in columns:
-        families.setdefault(tuple(window.get("over") or ()), []).append(window)
-    return [
-        {
-            "over": over,
-            "windows": len(family),
-            **{key: nearest[key] for key in ("used", "allowed")},
-        }
-        for over, family in families.items()
-        for nearest in [max(family, key=lambda w: w["used"] - w["allowed"])]
-    ]

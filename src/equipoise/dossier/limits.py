@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from equipoise.dossier import findings
 from equipoise.dossier.words import count, group, percent, series, some, within
+from equipoise.fairness.verdict import NOT_ESTIMABLE
 
 HELD_OUT = "each site held out in turn"
 
@@ -17,7 +17,7 @@ def limits(study: Mapping[str, Any], results: Mapping[str, Any], illustrative: b
         *_ancestry(results),
         *_accuracy(results),
         *_audit(results["audit"]),
-        *_scan(study, results),
+        *_scan(study),
         *_privacy(results["disclosure"]),
     ]
 
@@ -94,7 +94,7 @@ def _audit(audit: Mapping[str, Any] | None) -> Iterator[str]:
         yield "No audit was asked for: whether some groups are served worse is not known."
         return
     found: Sequence[Mapping[str, Any]] = audit["findings"] or ()
-    judged = {f["group"] for f in found if f["verdict"] != findings.NONE}
+    judged = {f["group"] for f in found if f["verdict"] != NOT_ESTIMABLE}
     none = list(dict.fromkeys(group(f["group"]) for f in found if f["group"] not in judged))
     if none:
         yield f"Nothing could be estimated for these groups: {some(none)}."
@@ -108,7 +108,7 @@ def _audit(audit: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"Only groups by site and by {series(groups)} were compared; others were not looked at."
 
 
-def _scan(study: Mapping[str, Any], results: Mapping[str, Any]) -> Iterator[str]:
+def _scan(study: Mapping[str, Any]) -> Iterator[str]:
     if study["trait"].get("type") == "binary":
         yield (
             "The scan fits a straight line to a trait that is yes or no. Its effects and p-values are"
@@ -118,7 +118,6 @@ def _scan(study: Mapping[str, Any], results: Mapping[str, Any]) -> Iterator[str]
         "People are taken for unrelated. A strong link need not be a cause: neighbours on the genome"
         " are inherited together."
     )
-    del results
 
 
 def _privacy(disclosure: Mapping[str, Any]) -> Iterator[str]:

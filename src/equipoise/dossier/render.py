@@ -204,7 +204,6 @@ def _explanation(explanation: Mapping[str, Any]) -> dict[str, Any]:
 def _disclosure(study: Mapping[str, Any], disclosure: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "protection": leaks.protection(study["protection"]["kind"]),
-        "windows": leaks.worst_windows(disclosure["columns"]),
         "smallest": leaks.smallest(disclosure),
         "worst": leaks.worst(disclosure),
     }

@@ -1,4 +1,4 @@
-"""Intervals of a difference of two independent estimates, and the least difference to be seen."""
+"""Intervals of estimates and of their differences, and the least difference to be seen."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +34,21 @@ def wald(value: float, error: float, level: float = LEVEL) -> Estimate:
     """
     reach = normal_quantile(0.5 - level / 2) * error
     return Estimate(value, value - reach, value + reach)
+
+
+def wilson(share: float, n: int, level: float = LEVEL) -> Estimate:
+    """Return a share of n people with its interval (Wilson 1927, doi:10.2307/2276774).
+
+    >>> round(wilson(0.0, 10).high, 3)
+    0.278
+    """
+    z = normal_quantile(0.5 - level / 2)
+    width = 1 + z * z / n
+    centre = (share + z * z / (2 * n)) / width
+    reach = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / width
+    # At the ends rounding would leave a trace of what is 0 or 1 exactly.
+    low = max(centre - reach, 0.0) if share > 0 else 0.0
+    return Estimate(share, low, min(centre + reach, 1.0) if share < 1 else 1.0)
 
 
 def difference(one: Estimate, other: Estimate, bound: float = 0.0) -> Estimate:
