@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from browser.chromium import Page, chromium, program
-from dossier import fakes
+from dossier import extremes, fakes, scans
 from equipoise.dossier.render import render
 
 pytestmark = [
@@ -47,10 +47,10 @@ def axe() -> Path:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return a dossier like the demo's and the extreme ones, as files."""
     folder = tmp_path_factory.mktemp("dossiers")
-    made = {"demo": render(fakes.study(), fakes.results(), fakes.scan())}
-    for name, content in fakes.EXTREMES.items():
-        scanned = fakes.scan(900, ("1", "2", "10", "X"))
-        scanned = fakes.untested() if name == "nothing estimable" else scanned
+    made = {"demo": render(fakes.study(), fakes.results(), scans.scan())}
+    for name, content in extremes.EXTREMES.items():
+        scanned = scans.scan(900, ("1", "2", "10", "X"))
+        scanned = scans.untested() if name == "nothing estimable" else scanned
         made[name] = render(fakes.study(), content(), scanned)
     for name, html in made.items():
         (folder / f"{name}.html").write_text(html, "utf-8")
@@ -76,7 +76,7 @@ def tip(page: Page, frame: str = MANHATTAN) -> str:
     return str(page.run(f"{frame}.querySelector('.tip').textContent"))
 
 
-@pytest.mark.parametrize("name", ["demo", *fakes.EXTREMES])
+@pytest.mark.parametrize("name", ["demo", *extremes.EXTREMES])
 @pytest.mark.parametrize("width", [1280, 375])
 def test_nothing_overflows_fails_or_leaves_the_page(
     page: Page, pages: dict[str, Path], name: str, width: int

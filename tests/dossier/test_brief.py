@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dossier import fakes
+from dossier import extremes, fakes
 from equipoise.dossier.brief import alike, answers, for_whom, left, unsure, works
 from equipoise.dossier.leaks import membership, worst
 from equipoise.dossier.limits import limits
@@ -91,7 +91,7 @@ def test_few_people_with_the_trait_are_called_few() -> None:
 
 
 def test_every_run_has_every_answer() -> None:
-    for make in fakes.EXTREMES.values():
+    for make in extremes.EXTREMES.values():
         found = answers(make())
         assert len(found) == 6
         assert all(answer.head.endswith(".") for answer in found)
@@ -123,10 +123,10 @@ def test_limits_follow_from_the_content() -> None:
     usual = " ".join(limits(fakes.study(), fakes.results(), True))
     for said in ("not a medical device", "illustrative", "Only 58 people", "by site and by sex"):
         assert said in usual
-    held_out = " ".join(limits(fakes.study(), fakes.forty_loci(), False))
+    held_out = " ".join(limits(fakes.study(), extremes.forty_loci(), False))
     assert "Each site was left out of training once" in held_out
     assert "can be derived by subtraction" in held_out
     assert "illustrative" not in held_out
-    bare = " ".join(limits(fakes.study(), fakes.no_audit(), False))
+    bare = " ".join(limits(fakes.study(), extremes.no_audit(), False))
     assert "No audit was asked for" in bare
     assert "No allowance was made for ancestry" in bare

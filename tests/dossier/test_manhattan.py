@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dossier.fakes import scan, table, untested
+from dossier.scans import scan, table, untested
 from equipoise.dossier import manhattan, svg
 
 

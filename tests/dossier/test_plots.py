@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta
 
-from dossier import fakes
+from dossier import extremes, fakes, scans
 from equipoise.dossier import ancestry, curves, findings, quantiles, svg
 
 
@@ -40,13 +40,13 @@ def test_the_band_of_chance_is_that_of_order_statistics() -> None:
 
 
 def test_a_qq_plot_of_chance_stays_in_its_band_and_few_points_stand_for_many() -> None:
-    scanned = fakes.table(["1"] * 50_000, np.arange(50_000), -np.log10(np.arange(1, 50_001) / 5e4))
+    scanned = scans.table(["1"] * 50_000, np.arange(50_000), -np.log10(np.arange(1, 50_001) / 5e4))
     found = quantiles.plot(scanned)
     assert found
     assert found.tested == 50_000
     assert found.median == pytest.approx(-np.log10(0.5), abs=1e-4)  # ranks are a half apart
     assert str(found.svg).count("h0") <= quantiles.RANKS
-    assert quantiles.plot(fakes.untested()) is None
+    assert quantiles.plot(scans.untested()) is None
 
 
 def dots(drawn: Any, kind: str) -> list[tuple[float, float]]:
@@ -77,7 +77,7 @@ def test_a_map_shows_counts_hides_few_and_keeps_sites_in_place() -> None:
     assert (found.shown, found.hidden, found.empty) == (14, 6, 5)
     assert dots(found.svg, "middle")[1] == (32.5, 47.5)  # FIN at -1.4, 0.2 of -4 to 4
     assert "PC1 below −2.4, PC2 −2.4 to −0.8: 14 people" in found.svg
-    assert ancestry.plot(fakes.no_components()["ancestry"]) is None
+    assert ancestry.plot(extremes.no_components()["ancestry"]) is None
 
 
 def test_a_site_beyond_the_map_stands_at_its_edge() -> None:

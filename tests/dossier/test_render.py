@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dossier import fakes
-from dossier.fakes import FEW, NOTES, ROOT_HASH, results, scan, study, untested
+from dossier import extremes, fakes
+from dossier.fakes import FEW, NOTES, ROOT_HASH, results, study
+from dossier.scans import scan, untested
 from equipoise.artefacts.gwas_ssf import Statistics
 from equipoise.dossier.render import render
 
@@ -193,9 +194,9 @@ def test_marks_that_turn_the_direction_of_a_text_are_spelt_out() -> None:
     assert "ann[U+202E]tfel" in html
 
 
-@pytest.mark.parametrize("name", fakes.EXTREMES)
+@pytest.mark.parametrize("name", extremes.EXTREMES)
 def test_every_kind_of_run_has_a_whole_dossier(name: str) -> None:
-    html = render(study(), fakes.EXTREMES[name](), untested())
+    html = render(study(), extremes.EXTREMES[name](), untested())
     read = Page(html)
     assert read.open == []
     assert len(read.named("h2")) == 12
@@ -292,7 +293,7 @@ def test_it_says_how_the_sums_were_protected() -> None:
 def test_sums_of_a_site_that_can_be_derived_are_warned_of() -> None:
     warning = "Each site’s own sums can be worked out"
     assert warning not in page_of(results()).text
-    said = page_of(fakes.forty_loci()).text
+    said = page_of(extremes.forty_loci()).text
     assert f"{warning}." in said
     assert "Reason given by the study: “to see how it does elsewhere”." in said
 

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from equipoise.plan import Plan
-from federation.building import Driver, Federation, Frames, build
+from federation.building import Federation, Frames, build
+from federation.driver import Driver
 
 Patch = pytest.MonkeyPatch
 

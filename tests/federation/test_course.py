@@ -18,7 +18,8 @@ from equipoise.record import exact
 from equipoise.step import Done, Next
 from equipoise.sums import Schema, Sums, head_count
 from federation.attacks import agreeable
-from federation.building import Driver, build
+from federation.building import build
+from federation.driver import Driver
 
 PEOPLE = 100
 

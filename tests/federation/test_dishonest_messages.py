@@ -15,7 +15,8 @@ from equipoise.federation.wire import Envelope
 from equipoise.plan import Plan
 from equipoise.protection import Message
 from federation.attacks import Attack, Patch, agreeable, answered, at, each, refused, without
-from federation.building import Driver, Federation, Frames, build
+from federation.building import Federation, Frames, build
+from federation.driver import Driver
 
 
 def hello(**changes: Any) -> Callable[[Driver, str], Frames]:

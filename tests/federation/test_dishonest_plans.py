@@ -23,7 +23,8 @@ from federation.attacks import (
     without,
     without_steward,
 )
-from federation.building import Driver, Federation, Frames
+from federation.building import Federation, Frames
+from federation.driver import Driver
 
 
 def plans(change: Callable[[Plan], Plan]) -> Callable[[Driver, str], Frames]:

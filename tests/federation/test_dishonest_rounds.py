@@ -15,7 +15,8 @@ from equipoise.federation.site import Site
 from equipoise.protection import Message
 from equipoise.protections import clear
 from federation.attacks import Attack, Patch, answered, at, each, nothing, refused, without
-from federation.building import Driver, Federation, Frames
+from federation.building import Federation, Frames
+from federation.driver import Driver
 
 
 def asks(

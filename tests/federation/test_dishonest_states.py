@@ -19,7 +19,8 @@ from equipoise.protection import Message
 from equipoise.record import step_of
 from equipoise.step import Done, Next
 from federation.attacks import Attack, Patch, answered, at, each, nothing, refused
-from federation.building import Driver, Federation, Frames
+from federation.building import Federation, Frames
+from federation.driver import Driver
 
 
 def adopts_anything(self: Course, published: Any) -> None:

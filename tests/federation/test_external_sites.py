@@ -14,7 +14,8 @@ from equipoise.cohort import Cohort
 from equipoise.errors import DisclosureError
 from equipoise.federation import agreement, registry
 from federation.attacks import agreeable, nothing
-from federation.building import STRONG, Driver, Federation, build, scored, scores
+from federation.building import STRONG, Federation, build, scored, scores
+from federation.driver import Driver
 
 
 @pytest.mark.parametrize("kind", ["masked", "clear"])

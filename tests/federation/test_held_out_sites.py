@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from equipoise.federation import budget, registry
-from federation.building import STRONG, Driver, build, scored, scores
+from federation.building import STRONG, build, scored, scores
+from federation.driver import Driver
 
 REASON = "to see how the model does at a site that took no part in training"
 

@@ -15,7 +15,8 @@ from equipoise.federation import wire
 from equipoise.ledger.reading import read
 from equipoise.record import step_of
 from equipoise.step import Done
-from federation.building import STRONG, Driver, build
+from federation.building import STRONG, build
+from federation.driver import Driver
 
 STEPS = ["census", "frequency", "quality", "association", "model", "performance"]
 CALIBRATED = [*STEPS[:-1], "tuning", "calibration", "performance"]

@@ -24,7 +24,8 @@ from equipoise.federation.wire import Envelope
 from equipoise.plan import Member, Plan, Ref, Step, canonical
 from equipoise.record import exact, grid
 from equipoise.step import Done, Next
-from federation.building import Driver, build
+from federation.building import build
+from federation.driver import Driver
 
 ME = Identity.create(CENTRE)
 PEERS = Peers({CENTRE: ME.signing_key, "other": Identity.create("other").signing_key})

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from federation.building import Driver, Frames, build
+from federation.building import Frames, build
+from federation.driver import Driver
 
 FAULTS: dict[str, Callable[[Frames], Frames]] = {
     "lost": lambda frames: [],
