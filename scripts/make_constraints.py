@@ -88,7 +88,9 @@ def constraints() -> str:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *(r for extra in EXTRAS for r in extras[extra])]
-    return HEADER + "".join(f"{n}=={v}\n" for n, v in sorted(pins(wanted).items()))
+    held = pins(wanted)
+    held.pop(project["name"], None)  # an extra that names others of our own
+    return HEADER + "".join(f"{n}=={v}\n" for n, v in sorted(held.items()))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,17 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import ProtocolError
+from equipoise.packed.counts import cell_counts
 from equipoise.packed.decode import decode, width
+from equipoise.packed.product import Columns as Prepared
+from equipoise.packed.product import Of, not_called, product, products_not_called
+from equipoise.packed.product import columns as prepared
 
 T = TypeVar("T")
 
@@ -40,6 +44,20 @@ class BlockSource(Protocol):
 
     def packed(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Return variants start to stop, shape (stop - start, ceil(n_samples / 4))."""
+        ...
+
+
+@runtime_checkable
+class DosageSource(BlockSource, Protocol):
+    """Genotypes of which some have a dosage between two whole numbers."""
+
+    @property
+    def has_dosages(self) -> bool:
+        """Whether `dosages` says more than the hard calls."""
+        ...
+
+    def dosages(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Return variants start to stop, (stop - start, n_samples), NaN where not called."""
         ...
 
 
@@ -78,10 +96,86 @@ class Cohort:
         """Return the same people with more columns."""
         return replace(self, columns={**self.columns, **columns})
 
+    @property
+    def with_dosages(self) -> bool:
+        """Whether the dosages say more than the hard calls."""
+        return isinstance(self.genotypes, DosageSource) and self.genotypes.has_dosages
+
     def dosage(self, start: int, stop: int) -> NDArray[np.float64]:
         """Return effect-allele dosages, (variants, samples), NaN where not called."""
+        source = self.genotypes
+        if isinstance(source, DosageSource) and source.has_dosages:
+            return source.dosages(start, stop)[:, self.rows].astype(np.float64)
+        return self._of(decode(source.packed(start, stop), source.n_samples))
+
+    def counts(
+        self, start: int, stop: int, cells: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
+        """Return how many have two, one and no effect alleles and no call, (variants, 4).
+
+        With `cells`, (samples,) from 0, the same in each cell: (cells, variants, 4). Of hard
+        calls, also where there are dosages.
+        """
+        source = self.genotypes
+        cell = np.zeros(self.n, np.int64) if cells is None else cells
+        masks = np.zeros((1 if cells is None else int(cell.max(initial=-1)) + 1, source.n_samples))
+        masks[cell, self.rows] = 1
+        counted = cell_counts(source.packed(start, stop), source.n_samples, masks > 0)
+        return counted[0] if cells is None else counted
+
+    def held(
+        self, columns: NDArray[np.float64], bounds: NDArray[np.float64] | None = None
+    ) -> "Held":
+        """Return `columns`, (samples, columns), for any number of products with genotypes.
+
+        `bounds` are the most that each may be in absolute value: sums over several sites are
+        equal to the pooled ones to the last digit where all of them go by the same bounds.
+        """
+        packed = prepared(columns, self.genotypes.n_samples, self.rows, bounds)
+        return Held(packed, packed.whole[self.rows] * packed.grid)
+
+    def products(
+        self, start: int, stop: int, columns: "Held", of: Of = "dosage"
+    ) -> NDArray[np.float64]:
+        """Return the sums over people of dosage times each column, (variants, columns).
+
+        Who is not called adds nothing. `of` says what is multiplied: the dosage, its square,
+        or "not called", 1 for whoever is not and else 0. Hard calls add up exactly, dosages
+        in float64.
+        """
+        if not self.with_dosages:
+            return product(self.genotypes.packed(start, stop), columns.packed, of)
+        dosage = self.dosage(start, stop)
+        if of == "not called":
+            return np.isnan(dosage) @ columns.values
+        called = np.nan_to_num(dosage)
+        return (called * called if of == "square" else called) @ columns.values
+
+    def not_called(self, start: int, stop: int, columns: "Held") -> NDArray[np.float64]:
+        """Return `products` of "not called", the quicker way where they are few."""
+        if self.with_dosages:
+            return self.products(start, stop, columns, "not called")
+        return not_called(self.genotypes.packed(start, stop), columns.packed)
+
+    def products_not_called(self, start: int, stop: int, columns: "Held") -> NDArray[np.float64]:
+        """Return the products of columns with columns over who is not called.
+
+        (variants, columns, columns), the lower half alone. Of several sites this may never
+        leave any: with one missing call it is that person's row.
+        """
+        if self.with_dosages:
+            missing = np.isnan(self.dosage(start, stop)).astype(np.float64)
+            return np.einsum("vi,ip,iq->vpq", missing, columns.values, columns.values)
         block = self.genotypes.packed(start, stop)
-        return decode(block, self.genotypes.n_samples)[:, self.rows]
+        everybody = np.zeros((self.genotypes.n_samples, columns.values.shape[1]))
+        everybody[self.rows] = columns.values
+        return products_not_called(block, everybody)
+
+    def _of(self, everybody: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the columns of the cohort's people."""
+        if self.n == everybody.shape[1] and np.array_equal(self.rows, np.arange(self.n)):
+            return everybody
+        return everybody[:, self.rows]
 
     def dosage_at(self, variants: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the dosages of the given variants, (variants, samples), NaN missing.
@@ -95,8 +189,11 @@ class Cohort:
         places, back = np.unique(variants, return_inverse=True)
         near = max(NEAR // max(width(source.n_samples), 1), 1)
         runs = np.split(places, np.flatnonzero(np.diff(places) > near) + 1)
+        if self.with_dosages:
+            parts = [self.dosage(int(r[0]), int(r[-1]) + 1)[r - r[0]] for r in runs]
+            return np.concatenate(parts)[back]
         blocks = [source.packed(int(r[0]), int(r[-1]) + 1)[r - r[0]] for r in runs]
-        return decode(np.concatenate(blocks)[back], source.n_samples)[:, self.rows]
+        return self._of(decode(np.concatenate(blocks)[back], source.n_samples))
 
     def map_blocks(
         self, work: Callable[[int, int], T], bounds: tuple[tuple[int, int], ...]
@@ -106,12 +203,24 @@ class Cohort:
             yield from (work(start, stop) for start, stop in bounds)
             return
         ahead: deque[Future[T]] = deque()
+        most = int(getattr(self.executor, "in_flight", IN_FLIGHT))
         for start, stop in bounds:
             ahead.append(self.executor.submit(work, start, stop))
-            if len(ahead) >= IN_FLIGHT:
+            if len(ahead) >= most:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Columns of a cohort's people, rounded to their grid and ready to be multiplied.
+
+    values  (samples, columns) as rounded: sums of the columns alone go by these as well
+    """
+
+    packed: Prepared
+    values: NDArray[np.float64]
 
 
 def blocks_of(n_variants: int, size: int) -> tuple[tuple[int, int], ...]:

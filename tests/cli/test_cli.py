@@ -242,21 +242,21 @@ def test_progress_is_for_terminals_only_even_where_colour_is_forced(
     assert cli("run", small, "--out", tmp_path / "a").err == ""
     command = [sys.executable, "-m", "equipoise", "run", str(small), "--json"]
     ours, theirs = pty.openpty()
-    shown = subprocess.run(
-        [*command, "--out", str(tmp_path / "b")],
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=theirs,
+    shown = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "b")], stdout=subprocess.PIPE, stderr=theirs
     )
     os.close(theirs)
     said = b""
     try:
+        # Read as it comes: whoever writes to a terminal that nobody reads waits for ever.
         while chunk := os.read(ours, 65536):
             said += chunk
     except OSError:
         pass  # Linux says the end of a terminal so
     os.close(ours)
-    assert json.loads(shown.stdout)["results"]["study"]["id"] == "small"
+    printed, _ = shown.communicate(timeout=60)
+    assert shown.returncode == 0
+    assert json.loads(printed)["results"]["study"]["id"] == "small"
     assert b"round 1" in said
     assert b"left" in said
 

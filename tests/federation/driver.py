@@ -14,6 +14,7 @@ from equipoise.federation.identity import CENTRE, Identity
 from equipoise.federation.wire import Envelope
 from equipoise.plan import Member, Plan
 from equipoise.protection import CentreMachine, Message
+from equipoise.protections import kinds
 from equipoise.step import Done, Next
 from federation.building import Federation, Frames
 
@@ -190,7 +191,7 @@ class Driver:
         """Return the messages of the phase that is due; the same when asked again."""
         if self.machine is None:
             context = agreement.context(self.running)
-            kind = registry.protection(self.running.plan.protection)
+            kind = kinds.protection(self.running.plan.protection)
             self.machine = kind.centre(context, self.running.schema)
             outcome = self.machine.step({})
             assert isinstance(outcome, Next)

@@ -20,6 +20,7 @@ from equipoise.federation.identity import Identity, Peers
 from equipoise.federation.wire import Envelope
 from equipoise.plan import Plan, Step
 from equipoise.protection import Accepted, Context, Message, Party, SiteMachine
+from equipoise.protections import kinds
 from equipoise.step import Done, Next
 from equipoise.sums import Integers, Schema, encode
 
@@ -65,7 +66,7 @@ class Member:
     def answer(self, context: Context, schema: Schema, request: Message) -> Message:
         with self.around():
             if self.machine is None:
-                kind = registry.protection(self.course.plan.protection)
+                kind = kinds.protection(self.course.plan.protection)
                 self.machine = kind.site(context, self.party, schema, self._values(schema))
             outcome = self.machine.step(request)
             if isinstance(outcome, Next):
@@ -115,7 +116,7 @@ class Federation:
     def _ask(self) -> None:
         course = self.course
         context, schema = agreement.context(course), course.schema
-        centre = registry.protection(course.plan.protection).centre(context, schema)
+        centre = kinds.protection(course.plan.protection).centre(context, schema)
         answers: Mapping[str, Message] = {}
         while isinstance(outcome := centre.step(answers), Next):
             answers = {
@@ -182,7 +183,7 @@ def federation(
     names = [f"s{i}" for i in range(len(cohorts))]
     sizes = {name: cohort.n for name, cohort in zip(names, cohorts, strict=True)}
     plan = plan_of(sizes, protection, rounds)
-    registry.protection(protection).check(len(cohorts))
+    kinds.protection(protection).check(len(cohorts))
     peers = Peers({name: identity(name).signing_key for name in [*names, "centre"]})
 
     def course(of: Analysis[Any, Any]) -> Course:

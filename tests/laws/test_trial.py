@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from equipoise.cohort import Cohort, Columns, blocks_of
 from equipoise.errors import DisclosureError, ProtocolError
-from equipoise.federation import registry
 from equipoise.packed.decode import encode
+from equipoise.protections import kinds
 from equipoise.record import exact, grid, rounded
 from equipoise.step import Done, Next
 from equipoise.sums import GENOTYPE, Field, Read, Schema, Sums, quantum_for
@@ -279,7 +279,7 @@ def test_a_site_makes_each_block_only_when_it_is_sent(
             made.append(place)
             yield {name: np.zeros(f.shape, np.int64) for name, f in block.items()}
 
-    kind = registry.protection(protection)
+    kind = kinds.protection(protection)
     machines = {
         name: kind.site(context, member.party, schema, values() if name == "s0" else iter(()))
         for name, member in run.members.items()

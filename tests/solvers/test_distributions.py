@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
-from equipoise.solvers.distributions import normal_quantile, ranks, root, student_log_tail
+from equipoise.solvers.distributions import normal_quantile, ranks, root
+from equipoise.solvers.student import student_log_tail
 
 
 def by_series(t: float, dof: float) -> float:

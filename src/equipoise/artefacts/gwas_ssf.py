@@ -4,13 +4,19 @@ Hayhurst et al. 2022, doi:10.1101/2022.07.15.500230, and
 https://github.com/EBISPOT/gwas-summary-statistics-standard. The columns of the standard come
 first and in its order; the significance is `neg_log_10_p_value`, which the standard allows in
 the place of `p_value` and which does not become 0. `n` is one of its optional columns, `status`
-our own. A row whose effect cannot be estimated stays, with `NA`, and `status` says why.
+our own. A row whose effect cannot be estimated stays, with `NA`, and `status` says why: there
+the standard, which has no empty cell in its first eight columns, is not kept.
+
+Here is a study's table, held in memory; `gwas_writing` writes any number of rows, block by
+block, and `gwas_reading` reads the files of others too.
 """
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 import polars as pl
@@ -81,15 +87,10 @@ def write(path: Path, table: Statistics) -> None:
     if frame.select(pl.col(_REAL).is_infinite().any()).transpose().to_series().any():
         raise ValueError("an infinite value; expected a number, or NaN where not estimable")
     real = pl.col(_REAL).fill_nan(None).round_sig_figs(DIGITS)
-    partial = path.with_name(path.name + ".part")
-    with partial.open("wb") as file:
+    with replacing(path) as file:
         frame.with_columns(real).write_csv(
             file, separator="\t", null_value="NA", quote_style="never"
         )
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    _sync(path.parent)
 
 
 def read(path: Path) -> Statistics:
@@ -110,6 +111,21 @@ def _series(name: str, values: NDArray[Any]) -> pl.Series:
         return pl.Series(name, values.astype(object), dtype=pl.String)
     # Adding 0 makes a negative zero positive.
     return pl.Series(name, values + 0, dtype=_KIND[name])
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[IO[bytes]]:
+    """Yield a file that takes the name `path` at the end, if nothing was raised before."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        _sync(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:

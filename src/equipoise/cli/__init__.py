@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from equipoise.cli import standalone
 from equipoise.errors import EquipoiseError, FaultError, InputError, Problem
 
 EXIT_CODES = "Exit codes: 0 done, 2 wrong input, 3 refused (consent, disclosure), 4 fault."
@@ -184,6 +185,9 @@ def verify(
         f" {found.entries} entries, {len(found.sites)} sites.\n"
         f"Final root: {found.root.hex()}\n{against}",
     )
+
+
+standalone.add_to(app)
 
 
 def _say(as_json: bool, content: dict[str, Any], text: str) -> None:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from equipoise.artefacts.gwas_ssf import Statistics
 from equipoise.dossier import svg
+from equipoise.dossier.picture import Picture, Scale
+from equipoise.dossier.reduction import Reduction
 
 RANKS: Final = 300
 """About so many points are drawn, evenly along the axis."""
@@ -36,18 +38,49 @@ def plot(table: Statistics) -> Quantiles | None:
     if n < 2:
         return None
     rank = ranks(n)
-    expected = -np.log10((rank - 0.5) / n)
     found = falling[rank - 1]
-    reach = float(expected[0]) * 1.04
+    high = max(_reach(n), float(found[0]) * 1.04)
+    drawn = _picture(rank, n, found, svg.axis(0, high, "Found, −log₁₀ p"))
+    return Quantiles(drawn.page(), n, float(np.median(falling)))
+
+
+def picture(scan: Reduction) -> Picture | None:
+    """Return the plot of a scan of any size, None where fewer than two variants have a p-value.
+
+    As `plot`, but on a `Scale` that a hit of 1e-400 does not squeeze.
+    """
+    n = scan.tested
+    if n < 2:
+        return None
+    rank = ranks(n)
+    found = scan.quantiles(rank)
+    scale = Scale.over(max(_reach(n), float(found[0])))
+    return _picture(rank, n, found, scale.axis("Found, −log₁₀ p"), scale)
+
+
+def _reach(n: int) -> float:
+    """Return where the axis of what is expected ends."""
+    return -float(np.log10(0.5 / n)) * 1.04
+
+
+def _picture(
+    rank: NDArray[np.int64], n: int, found: Floats, y: svg.Axis, scale: Scale | None = None
+) -> Picture:
+    at = scale.at if scale else np.asarray
+    expected = -np.log10((rank - 0.5) / n)
+    reach = _reach(n)
     x = svg.axis(0, reach, "Expected by chance alone, −log₁₀ p", 4)
-    y = svg.axis(0, max(reach, float(found[0]) * 1.04), "Found, −log₁₀ p")
-    low, high = band(rank, n)
+    low, high = (at(end) for end in band(rank, n))
     area = _steps(x, y, np.append(expected, expected[::-1]), np.append(low, high[::-1]))
     diagonal = svg.line("level", x.x(0), y.y(0), x.x(reach), y.y(reach))
-    points = _steps(x, y, expected, found, dots=True)
+    points = _steps(x, y, expected, at(found), dots=True)
+    said = (
+        f"QQ plot of {n:,} variants. The strongest has −log₁₀ p {found[0]:.1f},"
+        f" where {expected[0]:.1f} is expected."
+    )
     marks = svg.stretched([("points band0", points)])
     under = svg.stretched([("area", f"{area}z")]) + diagonal
-    return Quantiles(svg.plot(x, y, marks, "square", under), n, float(np.median(falling)))
+    return Picture("QQ plot", said, x, y, marks, under, "square")
 
 
 def ranks(n: int) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from equipoise.federation.course import Course
 from equipoise.federation.identity import Identity
 from equipoise.plan import Member, Plan, canonical
 from equipoise.protection import Context
+from equipoise.protections import kinds
 
 Verify = Callable[[str, bytes, bytes], None]
 
@@ -83,7 +84,7 @@ def check_protection(plan: Plan) -> None:
     An external site adds zeros, behind which nobody hides.
     """
     try:
-        registry.protection(plan.protection).check(len(plan.training))
+        kinds.protection(plan.protection).check(len(plan.training))
     except DisclosureError as error:
         if len(plan.training) == len(plan.members):
             raise

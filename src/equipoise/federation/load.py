@@ -16,8 +16,8 @@ from equipoise.consent.terms import Purpose, Term, find
 from equipoise.errors import InputError, Problem
 from equipoise.federation.people import Dataset
 from equipoise.genotypes import quality
-from equipoise.genotypes.align import AlignedSource, AlignmentReport, align
-from equipoise.genotypes.plink import PlinkFile
+from equipoise.genotypes.align import AlignedSource, AlignmentReport, HardCalls, align
+from equipoise.genotypes.opening import open_genotypes
 from equipoise.genotypes.variants import Variants
 from equipoise.phenotypes import table
 from equipoise.phenotypes.columns import Kind
@@ -80,15 +80,15 @@ def load(
     problems = _taken_names(files.phenotypes, (trait, *dict.fromkeys((*covariates, *groups))))
     bed = files.genotypes
     kinds = _kinds(trait, covariates, groups)
-    genotypes = _or_problems(bed, lambda: PlinkFile.open(bed), problems)
+    genotypes = _or_problems(bed, lambda: open_genotypes([bed]), problems)
     phenotypes = _or_problems(
         files.phenotypes, lambda: table.read(files.phenotypes, kinds), problems
     )
     consents = _or_problems(files.consents, lambda: store.read(files.consents), problems)
     aligned = None
     if genotypes and listed:
-        plink, wanted = genotypes, listed
-        aligned = _or_problems(bed, lambda: align(plink, plink.variants, wanted), problems)
+        file, wanted = genotypes, listed
+        aligned = _or_problems(bed, lambda: align(HardCalls(file), file.variants, wanted), problems)
     if problems or not (genotypes and phenotypes and consents and aligned):
         raise InputError(problems)
     columns = _matched(genotypes.sample_ids, phenotypes)

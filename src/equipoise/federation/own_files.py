@@ -59,7 +59,7 @@ def part_names(nets: Nets, relevance: RelevanceTotals, variants: Variants) -> tu
     return (*named, "background", "covariates")
 
 
-def _explain(  # noqa: PLR0917
+def _explain(
     path: Path,
     ids: Sequence[str],
     kept: Kept,

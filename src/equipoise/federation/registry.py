@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from functools import cache
-from importlib import import_module
 from importlib.resources import files
 from typing import Any, cast
 
@@ -30,7 +29,6 @@ from equipoise.analyses.tuning import Tuning, TuningState
 from equipoise.analysis import Analysis
 from equipoise.errors import ProtocolError
 from equipoise.plan import Ref, Step
-from equipoise.protection import Protection
 
 ANALYSES: Mapping[str, type] = {
     "census": Census,
@@ -83,11 +81,6 @@ RECORDS: Mapping[str, type] = {
     )
 }
 
-_PROTECTIONS = {
-    "clear": "equipoise.protections.clear:Clear",
-    "masked": "equipoise.protections.masked:Masked",
-}
-
 _SCIENCE = ("analyses", "models", "solvers", "packed")
 _CONTRACTS = ("analysis.py", "cohort.py", "record.py", "step.py", "sums.py", "plan.py")
 
@@ -112,14 +105,6 @@ def build(step: Step, results: Mapping[str, Any] | None) -> Analysis[Any, Any]:
         return cast("Analysis[Any, Any]", ANALYSES[step.analysis](**parameters))
     except TypeError as error:
         raise ProtocolError(f"{step.name} has parameters that {step.analysis} does not") from error
-
-
-def protection(kind: str) -> Protection:
-    """Return the protection of that name; ProtocolError where there is none."""
-    if kind not in _PROTECTIONS:
-        raise ProtocolError(f"there is no protection {kind!r}; there are {sorted(_PROTECTIONS)}")
-    module, name = _PROTECTIONS[kind].split(":")
-    return cast("Protection", getattr(import_module(module), name)())
 
 
 @cache

@@ -16,6 +16,7 @@ from equipoise.ledger.entry import Entry
 from equipoise.ledger.log import Log
 from equipoise.plan import Member, Plan
 from equipoise.protection import Message
+from equipoise.protections import kinds
 from equipoise.step import Done
 from equipoise.sums import Integers
 from equipoise.transport import Transport
@@ -108,7 +109,7 @@ class Centre:
         context, schema = agreement.context(course), course.schema
         if self.progress:
             self.progress.at(course.step.name, course.round)
-        machine = registry.protection(course.plan.protection).centre(context, schema)
+        machine = kinds.protection(course.plan.protection).centre(context, schema)
         answers: Mapping[str, Message] = {}
         phase = 0
         while not isinstance(outcome := machine.step(answers), Done):

@@ -26,6 +26,7 @@ from equipoise.federation.people import People
 from equipoise.federation.wire import Envelope
 from equipoise.plan import Plan
 from equipoise.protection import Context, Message, SiteMachine
+from equipoise.protections import kinds
 from equipoise.step import Done
 from equipoise.sums import Integers, encode
 
@@ -142,7 +143,7 @@ class Site:
             for block, part in zip(schema.blocks, sums, strict=True):
                 yield encode(block, part, cohort.n)
 
-        protection = registry.protection(plan.protection)
+        protection = kinds.protection(plan.protection)
         return protection.site(context, self._desk.party(plan), schema, values())
 
     def _follow(self, request: Envelope) -> Envelope:

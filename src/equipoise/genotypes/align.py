@@ -7,6 +7,7 @@ are flipped; where the site has no such variant nobody is called. What else the 
 left out, and never named.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -14,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from equipoise.cohort import DosageSource
 from equipoise.errors import InputError
 from equipoise.genotypes import strand
 from equipoise.genotypes.variants import FREQUENCY, HEADER, Variants
@@ -43,6 +45,27 @@ class Source(Protocol):
     def packed(self, start: int, stop: int) -> Block:
         """Return variants start to stop, (stop - start, ceil(n_samples / 4))."""
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HardCalls:
+    """A source without its dosages: a study counts whole alleles."""
+
+    source: Source = field(repr=False)
+
+    @property
+    def n_samples(self) -> int:
+        """Number of people."""
+        return self.source.n_samples
+
+    @property
+    def n_variants(self) -> int:
+        """Number of variants."""
+        return self.source.n_variants
+
+    def packed(self, start: int, stop: int) -> Block:
+        """Return variants start to stop, (stop - start, ceil(n_samples / 4))."""
+        return self.source.packed(start, stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +138,43 @@ class AlignedSource:
             block[present] = span[wanted - first]
             block[swapped] = flip(block[swapped], self.n_samples)
         return block
+
+    @property
+    def has_dosages(self) -> bool:
+        """Whether `dosages` says more than the hard calls."""
+        return isinstance(self.source, DosageSource) and self.source.has_dosages
+
+    def dosages(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Return dosages of the list's effect alleles, (variants, samples), NaN not called."""
+        if not isinstance(self.source, DosageSource):
+            raise TypeError("a source without dosages")
+        rows, swapped = self.rows[start:stop], self.swapped[start:stop]
+        found = np.full((len(rows), self.n_samples), np.nan, np.float32)
+        present = np.flatnonzero(rows >= 0)
+        if present.size:
+            wanted = rows[present]
+            first = int(wanted.min())
+            found[present] = self.source.dosages(first, int(wanted.max()) + 1)[wanted - first]
+            found[swapped] = 2 - found[swapped]
+        return found
+
+    def __reduce__(self) -> tuple[Callable[..., "AlignedSource"], tuple[object, ...]]:
+        """Pickle the runs of consecutive rows: of a whole chromosome, two numbers."""
+        begins = np.flatnonzero(np.diff(self.rows, prepend=self.rows[:1]) != 1)
+        lengths = np.diff(begins, append=len(self.rows))
+        return _of_runs, (self.source, self.rows[begins], lengths, np.packbits(self.swapped))
+
+
+def _of_runs(
+    source: Source,
+    first: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    swapped: NDArray[np.uint8],
+) -> AlignedSource:
+    """Return the source whose rows are runs from `first`, each of so many; `swapped` as bits."""
+    before = np.cumsum(lengths) - lengths
+    rows = np.repeat(first - before, lengths) + np.arange(int(lengths.sum()))
+    return AlignedSource(source, rows, np.unpackbits(swapped, count=len(rows)).astype(np.bool_))
 
 
 def align(

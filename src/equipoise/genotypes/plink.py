@@ -5,17 +5,21 @@ of which the third says variant-major, then each variant's block (`packed/decode
 A1, the fifth column of the `.bim`, is the effect allele.
 """
 
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from equipoise.genotypes.source import text
 from equipoise.genotypes.text import contents, lines, refuse, tabbed, whole
-from equipoise.genotypes.variants import HEADER, Variants, normal, repeated
-from equipoise.packed.decode import Block, check, people, width
+from equipoise.genotypes.variants import HEADER, Text, Variants, normal, repeated
+from equipoise.packed.decode import Block, check, decode, people, width
 
 MAGIC: Final = b"\x6c\x1b\x01"
 
@@ -31,12 +35,15 @@ class PlinkFile:
     sample_ids  the IID of each person, second column of the `.fam`
     sex         (samples,) 1 male, 2 female, 0 unknown
     variants    as in the `.bim`, in any order
+    ids         (variants,) second column of the `.bim`
     """
 
     sample_ids: tuple[str, ...] = field(repr=False)
     sex: NDArray[np.int8] = field(repr=False)
     variants: Variants
+    ids: Text = field(repr=False)
     _bed: Block = field(repr=False)
+    _path: Path = field(repr=False)
 
     @property
     def n_samples(self) -> int:
@@ -48,9 +55,32 @@ class PlinkFile:
         """Number of variants in the file."""
         return self.variants.n_variants
 
+    @property
+    def has_dosages(self) -> bool:
+        """False: the format holds hard calls alone."""
+        return False
+
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """Nothing: each line of the `.bim` is a variant."""
+        return MappingProxyType({})
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Columns that are not read."""
+        return ("family and parents", "phenotype in the .fam", "centimorgan")
+
     def packed(self, start: int, stop: int) -> Block:
         """Return variants start to stop, (stop - start, ceil(n_samples / 4)), read-only."""
         return self._bed[start:stop]
+
+    def dosages(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Return the hard calls as dosages, (stop - start, samples), NaN where not called."""
+        return decode(self._bed[start:stop], self.n_samples, np.float32)
+
+    def __reduce__(self) -> tuple[Callable[[Path], "PlinkFile"], tuple[Path]]:
+        """Pickle the path: who reads the pickle maps the file again."""
+        return PlinkFile.open, (self._path,)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -66,9 +96,10 @@ class PlinkFile:
                 expected = f"the {what}, as one of .bed, .bim and .fam"
                 remedy = "add the file, or correct `genotypes` in the study file"
                 raise whole(_beside(prefix, suffix), "no such file", expected, remedy)
-        variants = _bim(_beside(prefix, ".bim"))
+        variants, names = _bim(_beside(prefix, ".bim"))
         ids, sex = _fam(_beside(prefix, ".fam"))
-        return cls(ids, sex, variants, _mapped(_beside(prefix, ".bed"), variants, len(ids)))
+        block = _mapped(_beside(prefix, ".bed"), variants, len(ids))
+        return cls(ids, sex, variants, names, block, path)
 
 
 def write(
@@ -132,7 +163,8 @@ def _mapped(path: Path, variants: Variants, n_samples: int) -> Block:
         said = f"{expected} for the {rows} variants of the .bim and {n_samples} people of the .fam"
         raise whole(path, found, said, "take the three files from one run of plink, copied whole")
     block = np.asarray(np.memmap(path, np.uint8, "r", offset=3, shape=(rows, columns)))
-    if np.any(block[:, -1] & ~people(n_samples)[-1]):
+    beyond = ~people(n_samples)[-1]
+    if beyond and np.any(block[:, -1] & beyond):
         found = f"calls of more people than the {n_samples} of the .fam"
         expected = "zeros after the last person of each variant"
         remedy = "take the three files from one run of plink, copied whole"
@@ -140,8 +172,22 @@ def _mapped(path: Path, variants: Variants, n_samples: int) -> Block:
     return block
 
 
-def _bim(path: Path) -> Variants:
-    table = lines(str(path), tabbed(contents(path, "variants")), _BIM)
+def _bim(path: Path) -> tuple[Variants, Text]:
+    found = contents(path, "variants")
+    digest = hashlib.sha256(found).digest()
+    if digest not in _LAST:
+        read = _variants(str(path), found)
+        _LAST.clear()
+        _LAST[digest] = read
+    return _LAST[digest]
+
+
+_LAST: Final[dict[bytes, tuple[Variants, Text]]] = {}
+"""The list that was read last, by its digest: sites of one study often have the same."""
+
+
+def _variants(path: str, found: bytes) -> tuple[Variants, Text]:
+    table = lines(path, tabbed(found), _BIM)
     names = ("chromosome", "base_pair_location", "a1", "a2")
     frame = normal(table.frame.select(names).rename({"a1": HEADER[2], "a2": HEADER[3]}))
     position = table.frame["base_pair_location"]
@@ -161,7 +207,7 @@ def _bim(path: Path) -> Variants:
         ),
     )
     refuse(table.file, (*table.faults, *faults, repeated(table, frame)))
-    return Variants.of(frame)
+    return Variants.of(frame), text(table.frame["id"])
 
 
 def _fam(path: Path) -> tuple[tuple[str, ...], NDArray[np.int8]]:

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.packed.decode import Block, check, people
+from equipoise.packed.decode import Block, check, people, width
+from equipoise.packed.loops import count
 
 
 def genotype_counts(
@@ -20,13 +21,29 @@ def genotype_counts(
     >>> genotype_counts(block, 4, np.array([True, False, True, True]))
     array([[1, 1, 1, 0]])
     """
+    chosen = np.ones(n_samples, np.bool_) if keep is None else keep
+    return cell_counts(block, n_samples, chosen[None])[0]
+
+
+def cell_counts(block: Block, n_samples: int, cells: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the same for each of several sets of people, (cells, variants, 4).
+
+    >>> block = np.array([[0b11100100]], np.uint8)
+    >>> cell_counts(block, 4, np.array([[True, False, True, True], [False, True, False, True]]))
+    array([[[1, 1, 1, 0]],
+    <BLANKLINE>
+           [[0, 0, 1, 1]]])
+    """
     check(block, n_samples)
-    chosen = people(n_samples, keep) & np.uint8(0b01010101)
-    high, low = block >> np.uint8(1) & chosen, block & chosen
-    a2, upper, lower = _bits(high & low), _bits(high), _bits(low)
-    a1 = _bits(chosen[None]) - upper - lower + a2
-    return np.stack((a1, upper - a2, a2, lower - a2), axis=1)
-
-
-def _bits(block: Block) -> NDArray[np.int64]:
-    return np.bitwise_count(block).sum(axis=1, dtype=np.int64)
+    words = -(-width(n_samples) // 8)
+    masks = np.zeros((len(cells), words * 8), np.uint8)
+    for mask, cell in zip(masks, cells, strict=True):
+        mask[: width(n_samples)] = people(n_samples, cell) & np.uint8(0b01010101)
+    counts = np.zeros((len(cells), len(block), 4), np.int64)
+    if block.size:
+        rows = block if block.strides[-1] == 1 else np.ascontiguousarray(block)
+        count(rows, masks.view(np.uint64), counts)
+    upper, lower, both = counts[..., 0], counts[..., 1], counts[..., 2]
+    everybody = cells.sum(axis=1)[:, None]
+    a1, het, missing = everybody - upper - lower + both, upper - both, lower - both
+    return np.stack((a1, het, both, missing), axis=-1)

@@ -10,6 +10,7 @@ from equipoise.errors import DisclosureError
 from equipoise.federation import registry
 from equipoise.genotypes.variants import Variants
 from equipoise.plan import VERSION, Member, Plan
+from equipoise.protections import kinds
 from equipoise.study.budgeted import spend
 from equipoise.study.records import Study
 from equipoise.study.steps import Sizes, steps
@@ -44,7 +45,7 @@ def compile_plan(study: Study, variants: Variants, members: tuple[Member, ...]) 
         spending = spend(members, folds, validation.fold_by, study.covariates.components)
     except DisclosureError:
         # Where the protection would protect nobody, that is what to say first.
-        registry.protection(study.protection.kind).check(len(training))
+        kinds.protection(study.protection.kind).check(len(training))
         raise
     sizes = Sizes(
         people=sum(member.people for member in training),

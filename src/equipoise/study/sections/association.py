@@ -11,7 +11,7 @@ from equipoise.analyses.linear import Association
 from equipoise.artefacts.gwas_ssf import Statistics
 from equipoise.federation.run import Run
 from equipoise.genotypes.variants import Variants
-from equipoise.solvers.distributions import student_log_tail
+from equipoise.solvers.student import student_log_tail
 from equipoise.study.sections.numbers import digits
 
 TOP = 20

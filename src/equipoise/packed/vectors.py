@@ -1,0 +1,180 @@
+# pyright: basic
+"""Inner loops over packed genotypes, written for the vector unit.
+
+numba's own code for such loops is several times slower than the machine allows, so the two
+that all products rest on are built from vector instructions of LLVM:
+
+- `unpack` turns 64 bytes of a block (256 people) into 256 bytes, one a person;
+- `dot` multiplies four variants of such bytes with six rows of signed bytes, into 24 sums
+  held in registers, by the dot product instruction for bytes (AVX-512 VNNI: 64 products
+  and sums an instruction).
+
+Sums of integers are exact, whatever the order. A processor without the instruction goes
+another way to the same integers (`packed/product.py`).
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+
+from equipoise.packed.compiled import instruction
+
+LANES: Final = 64
+"""Bytes of a vector: 64 bytes of a block are 256 people."""
+
+VARIANTS, ROWS = 4, 6
+"""Variants and rows of digits that one pass of `dot` multiplies."""
+
+BYTE_PRODUCTS: Final = bool(llvm.get_host_cpu_features().get("avx512vnni"))
+"""Whether this processor has the dot product of bytes."""
+
+_I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+_BYTES: Final = ir.VectorType(_I8, LANES)
+_WORDS: Final = ir.VectorType(_I32, LANES // 4)
+
+
+def _each(value: int) -> ir.Constant:
+    return ir.Constant(_BYTES, [value] * LANES)
+
+
+def _at(b: Any, address: Any, kind: ir.Type) -> Any:
+    return b.inttoptr(address, kind.as_pointer())
+
+
+def _load(b: Any, address: Any, kind: ir.Type) -> Any:
+    loaded = b.load(_at(b, address, kind))
+    loaded.align = 1
+    return loaded
+
+
+def _loop(b: Any, stop: Any) -> tuple[Any, Any, Callable[[], None]]:
+    """Begin a loop over 0, 64, 128, ... below `stop`; return its index and how to end it."""
+    entry = b.block
+    body, after = b.append_basic_block("body"), b.append_basic_block("after")
+    b.branch(body)
+    b.position_at_end(body)
+    index = b.phi(_I64)
+    index.add_incoming(ir.Constant(_I64, 0), entry)
+
+    def end() -> None:
+        following = b.add(index, ir.Constant(_I64, LANES))
+        b.cbranch(b.icmp_signed("<", following, stop), body, after)
+        index.add_incoming(following, body)
+        b.position_at_end(after)
+
+    return entry, index, end
+
+
+def _dosage(b: Any, x: Any) -> Any:
+    """Return two bits a person that count A1, 0 where not called."""
+    high = b.lshr(x, _each(1))
+    two = b.and_(b.not_(b.or_(x, high)), _each(0x55))
+    one = b.and_(b.and_(high, b.not_(x)), _each(0x55))
+    return b.or_(b.shl(two, _each(1)), one)
+
+
+def _not_called(b: Any, x: Any) -> Any:
+    """Return two bits a person, 1 where not called."""
+    return b.and_(b.and_(x, b.not_(b.lshr(x, _each(1)))), _each(0x55))
+
+
+def _unpack(of_bits: Callable[[Any, Any], Any], squared: bool) -> Any:
+    @instruction
+    def unpack(_: Any, source: Any, size: Any, target: Any) -> Any:
+        """Unpack `size` bytes, a multiple of 64, from one address to another.
+
+        The 256 people of 64 bytes come as four rows of 64: person 4i + s in row s, place i.
+        """
+
+        def build(context: Any, b: Any, _: Any, args: Any) -> Any:
+            _, index, end = _loop(b, args[1])
+            bits = of_bits(b, _load(b, b.add(args[0], index), _BYTES))
+            base = b.add(args[2], b.mul(index, ir.Constant(_I64, 4)))
+            for row in range(4):
+                lane = b.and_(b.lshr(bits, _each(2 * row)) if row else bits, _each(3))
+                if squared:
+                    upper = b.shl(b.and_(lane, _each(2)), _each(1))
+                    lane = b.or_(b.and_(lane, _each(1)), upper)
+                place = b.add(base, ir.Constant(_I64, LANES * row))
+                b.store(lane, _at(b, place, _BYTES)).align = 1
+            end()
+            return context.get_dummy_value()
+
+        return types.void(types.uintp, types.intp, types.uintp), build
+
+    return unpack
+
+
+unpack_dosage = _unpack(_dosage, squared=False)
+unpack_square = _unpack(_dosage, squared=True)
+unpack_not_called = _unpack(_not_called, squared=False)
+
+
+@instruction
+def dot(_: Any, left: Any, left_stride: Any, right: Any, right_stride: Any, size: Any, out: Any):
+    """Add the products of 4 rows of unsigned and 6 of signed bytes to 24 sums of 64 bits.
+
+    `size` bytes of each row, a multiple of 64, at the given addresses; the sums of 32 bits
+    within hold for sizes below 2**21 where the unsigned are at most 4.
+    """
+
+    def build(context: Any, b: Any, _: Any, args: Any) -> Any:
+        left, left_stride, right, right_stride, size, out = args
+        multiply = _declared(b, "llvm.x86.avx512.vpdpbusd.512", _WORDS, [_WORDS] * 3)
+        across = _declared(b, "llvm.vector.reduce.add.v16i32", _I32, [_WORDS])
+        rows = [b.add(left, b.mul(left_stride, ir.Constant(_I64, v))) for v in range(VARIANTS)]
+        columns = [b.add(right, b.mul(right_stride, ir.Constant(_I64, k))) for k in range(ROWS)]
+        entry, index, end = _loop(b, size)
+        body = b.block
+        sums = [[b.phi(_WORDS) for _ in columns] for _ in rows]
+        unsigned = [_load(b, b.add(row, index), _WORDS) for row in rows]
+        for k, column in enumerate(columns):
+            signed = _load(b, b.add(column, index), _WORDS)
+            for v in range(VARIANTS):
+                added = b.call(multiply, [sums[v][k], unsigned[v], signed])
+                sums[v][k].add_incoming(ir.Constant(_WORDS, [0] * 16), entry)
+                sums[v][k].add_incoming(added, body)
+        end()
+        for v in range(VARIANTS):
+            for k in range(ROWS):
+                place = b.add(out, ir.Constant(_I64, 8 * (v * ROWS + k)))
+                held = _at(b, place, _I64)
+                total = b.sext(b.call(across, [sums[v][k].incomings[1][0]]), _I64)
+                b.store(b.add(b.load(held), total), held)
+        return context.get_dummy_value()
+
+    kinds = (types.uintp, types.intp, types.uintp, types.intp, types.intp, types.uintp)
+    return types.void(*kinds), build
+
+
+@instruction
+def word_at(_: Any, address: Any) -> Any:
+    """Return the 8 bytes at an address as one word."""
+    return types.uint64(types.uintp), lambda _c, b, _s, args: _load(b, args[0], _I64)
+
+
+@instruction
+def byte_at(_: Any, address: Any) -> Any:
+    """Return the byte at an address."""
+    return types.uint8(types.uintp), lambda _c, b, _s, args: _load(b, args[0], _I8)
+
+
+@instruction
+def ones(_: Any, word: Any) -> Any:
+    """Return how many bits of a 64-bit word are set."""
+    return types.uint64(types.uint64), lambda _c, b, _s, args: b.ctpop(args[0])
+
+
+@instruction
+def first_one(_: Any, word: Any) -> Any:
+    """Return the place of the lowest bit that is set; 64 where none is."""
+    never = ir.Constant(ir.IntType(1), 0)
+    return types.uint64(types.uint64), lambda _c, b, _s, args: b.cttz(args[0], never)
+
+
+def _declared(b: Any, name: str, returned: ir.Type, taken: list[ir.Type]) -> Any:
+    known = b.module.globals.get(name)
+    return known or ir.Function(b.module, ir.FunctionType(returned, taken), name)

@@ -1,0 +1,103 @@
+"""Running one analysis over the cohorts of several sites, in one process.
+
+The same machines, masks and encoding as in a study, without agreements, ledgers or a wire:
+what a command for one person needs, and what shows the cost of a protection by itself.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from equipoise.analysis import Analysis
+from equipoise.cohort import Cohort
+from equipoise.errors import InputError
+from equipoise.federation.identity import Identity, Peers
+from equipoise.protection import Context, Message, Party, Protection, SiteMachine
+from equipoise.protections.kinds import protection
+from equipoise.record import rounded
+from equipoise.step import Done
+from equipoise.sums import Integers, Schema, decode, encode
+
+R = TypeVar("R")
+
+MOST_ROUNDS = 1000
+
+
+@dataclass(slots=True)
+class Adding:
+    """The sites of one command and how their sums are protected.
+
+    Raises DisclosureError where the protection cannot hold for so few sites.
+    """
+
+    cohorts: Sequence[Cohort]
+    protection: str = "clear"
+    rounds: int = 0
+    _parties: dict[str, Party] = field(init=False)
+    _machine: Protection = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Give each site keys of its own, for this command alone."""
+        names = [f"site{i + 1}" for i in range(len(self.cohorts))]
+        self._machine = protection(self.protection)
+        self._machine.check(len(names))
+        self._parties = _parties(names)
+
+    def run(self, analysis: Analysis[Any, R]) -> R:
+        """Return the public result of an analysis over all sites."""
+        state = rounded(analysis.start())
+        for _ in range(MOST_ROUNDS):
+            schema = analysis.schema(state)
+            total = self._total(analysis, state, schema) if schema.blocks else ()
+            pairs = zip(schema.blocks, total, strict=True)
+            outcome = analysis.advance(state, (decode(b, integers) for b, integers in pairs))
+            if isinstance(outcome, Done):
+                return rounded(outcome.result)
+            state = rounded(outcome.state)
+        raise InputError(f"no end after {MOST_ROUNDS} rounds; ask for fewer components or variants")
+
+    def _total(
+        self, analysis: Analysis[Any, Any], state: Any, schema: Schema
+    ) -> Sequence[Integers]:
+        """Return one round's total, as the centre and every site accept it."""
+        self.rounds += 1
+        context = self._context(type(analysis).__name__)
+        machines: dict[str, SiteMachine] = {}
+        for cohort, (name, party) in zip(self.cohorts, self._parties.items(), strict=True):
+            values = _values(analysis, cohort, state, schema)
+            machines[name] = self._machine.site(context, party, schema, values)
+        centre = self._machine.centre(context, schema)
+        answers: Mapping[str, Message] = {}
+        while not isinstance(outcome := centre.step(answers), Done):
+            answers = {name: _step(machines[name], outcome.state[name]) for name in machines}
+        return outcome.result
+
+    def _context(self, step: str) -> Context:
+        sites = tuple(self._parties)
+        nothing = bytes(32)
+        return Context("command", nothing, step, self.rounds, 0, nothing, sites, nothing)
+
+
+def _values(
+    analysis: Analysis[Any, Any], cohort: Cohort, state: Any, schema: Schema
+) -> Iterator[Integers]:
+    sums = analysis.summarise(cohort.restrict(schema.columns), state)
+    for block, part in zip(schema.blocks, sums, strict=True):
+        yield encode(block, part, cohort.n)
+
+
+def _step(machine: SiteMachine, request: Message) -> Message:
+    answer = machine.step(request)
+    return answer.result.answer if isinstance(answer, Done) else answer.state
+
+
+def _parties(names: Sequence[str]) -> dict[str, Party]:
+    keys = {name: Identity.create(name) for name in names}
+    peers = Peers({name: key.signing_key for name, key in keys.items()})
+
+    def party(key: Identity) -> Party:
+        return Party(
+            key.name, key.sign, peers.verify, lambda other: key.shared_with(keys[other].channel_key)
+        )
+
+    return {name: party(key) for name, key in keys.items()}

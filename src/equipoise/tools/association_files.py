@@ -1,0 +1,168 @@
+"""What a scan leaves: its table, the table's metadata, and a page to look at."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+import equipoise
+from equipoise.artefacts import gwas_meta
+from equipoise.artefacts.gwas_writing import Written, write_table
+from equipoise.genotypes.variants import Text
+from equipoise.tools.sites import Sites
+
+ROWS: Final = 100_000
+"""Rows that are written at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What is written of one trait, each array of shape (variants,); NaN where not estimable.
+
+    status  a word: ok, or why there is no effect
+    method  by which the p value was found, where there is more than one
+    """
+
+    beta: NDArray[np.float64] = field(repr=False)
+    standard_error: NDArray[np.float64] = field(repr=False)
+    neg_log_10_p: NDArray[np.float64] = field(repr=False)
+    frequency: NDArray[np.float64] = field(repr=False)
+    n: NDArray[np.int64] = field(repr=False)
+    status: NDArray[Any] = field(repr=False)
+    method: NDArray[Any] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which files besides the table.
+
+    build      of the genome, as the user names it
+    report     a page; None for none
+    plots      a folder for the pictures by themselves; None for none
+    ld_scores  files in the form of LDSC, for the check by LD scores
+    """
+
+    build: str | None = None
+    report: Path | None = None
+    plots: Path | None = None
+    ld_scores: tuple[Path, ...] = ()
+
+    @property
+    def any(self) -> bool:
+        """Whether there is more to do than to write the table and its metadata."""
+        return bool(self.report or self.plots or self.ld_scores)
+
+
+NOTHING_MORE: Final = Wanted()
+
+
+def write_scan(
+    path: Path, sites: Sites, rows: Rows, wanted: Wanted, said: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write all files of one trait; return what the whole scan looks like in a few figures."""
+    # What a page needs takes longer to import than a small scan takes.
+    page = import_module("equipoise.tools.association_page") if wanted.any else None
+    reduction = page.Reduction() if page else None
+    written = write_table(path, _blocks(sites, rows, reduction))
+    gwas_meta.write(path, _metadata(path, wanted, said, written))
+    figures = _inflation(rows)
+    if page:
+        figures |= page.write_page(path, sites, rows, wanted, said, reduction)
+    return figures
+
+
+def _metadata(
+    path: Path, wanted: Wanted, said: Mapping[str, Any], written: Written
+) -> gwas_meta.Metadata:
+    cases = said.get("cases")
+    n = sum(counts["taken"] for counts in said["people"].values())
+    sample = gwas_meta.Sample(
+        sample_size=n,
+        case_control_study=cases is not None,
+        case_count=cases,
+        control_count=None if cases is None else n - cases,
+    )
+    return gwas_meta.Metadata(
+        date_metadata_last_modified=datetime.now(UTC).date(),
+        trait_description=(said["trait"],),
+        genome_assembly=wanted.build or gwas_meta.NOT_REPORTED,
+        samples=(sample,),
+        data_file_name=path.name,
+        data_file_md5sum=written.md5,
+        analysis_software=f"equipoise {equipoise.__version__}",
+        adjusted_covariates=tuple(said["covariates"]),
+        is_sorted=written.is_sorted,
+    )
+
+
+def _inflation(rows: Rows) -> dict[str, Any]:
+    """Return the genomic inflation: the median chi-square over its median under chance."""
+    tested = rows.neg_log_10_p[np.isfinite(rows.neg_log_10_p)]
+    p = 10.0 ** -float(np.median(tested)) if len(tested) else 0.0
+    if not 0 < p / 2 < 1:
+        return {}
+    median = NormalDist().inv_cdf(p / 2) ** 2
+    return {"lambda_gc": round(median / NormalDist().inv_cdf(0.25) ** 2, 4)}
+
+
+def _blocks(sites: Sites, rows: Rows, reduction: Any) -> Iterator[dict[str, NDArray[Any]]]:
+    """Yield the table in blocks, and tell the reduction of each."""
+    named = _own_names(sites.ids)
+    for start in range(0, max(sites.n_variants, 1), ROWS):
+        block = _block(sites, rows, slice(start, start + ROWS), named)
+        if reduction is not None:
+            reduction.add(block)
+        yield block
+
+
+def _block(sites: Sites, rows: Rows, part: slice, named: Sequence[str]) -> dict[str, NDArray[Any]]:
+    v = sites.variants
+    chromosome, effect, other = (
+        _series(x[part]) for x in (v.chromosome, v.effect_allele, v.other_allele)
+    )
+    position = pl.Series(v.position[part])
+    joined = pl.select(
+        pl.concat_str(chromosome, position.cast(pl.String), other, effect, separator="_")
+    )
+    block: dict[str, NDArray[Any]] = {
+        "chromosome": chromosome.to_numpy(),
+        "base_pair_location": v.position[part],
+        "effect_allele": effect.to_numpy(),
+        "other_allele": other.to_numpy(),
+        "beta": rows.beta[part],
+        "standard_error": rows.standard_error[part],
+        "effect_allele_frequency": rows.frequency[part],
+        "neg_log_10_p_value": rows.neg_log_10_p[part],
+        "variant_id": joined.to_series().to_numpy(),
+        "n": rows.n[part],
+        "status": rows.status[part],
+    }
+    ids = _series(sites.ids[part])
+    known = ids.str.contains("^rs[0-9]+$")
+    if "rsid" in named:
+        block["rsid"] = ids.set(~known, None).to_numpy()
+    if "name" in named:
+        block["name"] = ids.set(known, None).to_numpy()
+    if rows.method is not None:
+        block["method"] = rows.method[part]
+    return block
+
+
+def _own_names(ids: Text) -> tuple[str, ...]:
+    """Return which columns hold the file's own names: rs numbers, and all others."""
+    held = _series(ids)
+    known, none = held.str.contains("^rs[0-9]+$"), held.is_in([".", ""])
+    return tuple(
+        name for name, any_ in (("rsid", known.any()), ("name", (~known & ~none).any())) if any_
+    )
+
+
+def _series(values: Text) -> pl.Series:
+    return pl.Series(values.astype(object), dtype=pl.String)
