@@ -152,8 +152,7 @@ def missing(some: Path, trait: Path, folder: Path, quick: bool) -> dict[str, obj
     part, variants = some, VARIANTS
     if quick:
         variants, part = 5_000, folder / "part"
-        options = ["--make-bed", "--from", "v0", "--to", f"v{variants - 1}"]
-        timed(plink2(some, part, *options))
+        first(some, part, variants)
     peer = timed(plink2(part, theirs, *glm(trait)))
     scaled = peer["cpu"] * VARIANTS / variants
     return {
@@ -162,6 +161,13 @@ def missing(some: Path, trait: Path, folder: Path, quick: bool) -> dict[str, obj
         "plink2_over_ours_cpu": scaled / middle(mine)["cpu"],
         "agreement": agreement(ours, folder / "theirs.y.glm.linear"),
     }
+
+
+def first(prefix: Path, part: Path, variants: int) -> None:
+    """Write the first variants of a file."""
+    names = part.with_suffix(".names")
+    names.write_text("".join(f"v{i}\n" for i in range(variants)))
+    timed(plink2(prefix, part, "--make-bed", "--extract", str(names)))
 
 
 def masks(full: Path, trait: Path, folder: Path) -> dict[str, object]:
@@ -205,7 +211,7 @@ def binary(full: Path, cases: Path, folder: Path) -> dict[str, object]:
     timed(ours, ONE_THREAD)
     mine = [timed(ours, ONE_THREAD) for _ in range(3)]
     part, variants = folder / "first", 1_000
-    timed(plink2(full, part, "--make-bed", "--from", "v0", "--to", f"v{variants - 1}"))
+    first(full, part, variants)
     peer = timed(plink2(part, folder / "peer", "--1", *glm(cases, "firth-fallback")))
     each = {"ours": middle(mine)["cpu"] / VARIANTS, "plink2": peer["cpu"] / variants}
     return {
