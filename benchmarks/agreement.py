@@ -146,8 +146,10 @@ def imputed(prefix: Path, folder: Path) -> Path:
             line = [*map(str, head), str(v.effect_allele[i]), ".", ".", ".", "DS", *cells]
             file.write("\t".join(line) + "\n")
     subprocess.run(
-        ["plink2", "--vcf", str(folder / "imputed.vcf"), "dosage=DS", "--make-pgen"]
-        + ["--out", str(import_)],
+        [
+            *("plink2", "--vcf", str(folder / "imputed.vcf"), "dosage=DS", "--make-pgen"),
+            *("--out", str(import_)),
+        ],
         check=True,
         capture_output=True,
     )
@@ -197,10 +199,7 @@ def kinship(prefix: Path, folder: Path) -> dict[str, object]:
     ours("relatedness", "--genotypes", f"{prefix}.bed", "--cutoff", "-0.05", "--out", mine)
     own, other = table(mine), table(folder / "k.kin0")
     names = [c for c in own.columns if c.upper().lstrip("#") in ("IID1", "IID2")]
-    kin = {
-        frozenset(pair): value
-        for *pair, value in own.select(*names, "KINSHIP").iter_rows()
-    }
+    kin = {frozenset(pair): value for *pair, value in own.select(*names, "KINSHIP").iter_rows()}
     theirs = other.select("#IID1", "IID2", "KINSHIP").iter_rows()
     apart = [abs(kin.get(frozenset((a, b)), np.inf) - value) for a, b, value in theirs]
     return {"pairs": len(apart), "greatest_difference": float(max(apart, default=0.0))}
@@ -264,7 +263,9 @@ def main() -> None:
             folder = Path(name) / kind / "work"
             folder.mkdir(parents=True)
             parts = (counts, linear, firth, kinship, components)
-            found[kind] = {part.__name__: part(prefix, folder) for part in parts[: 3 if kind == "made" else 5]}
+            found[kind] = {
+                part.__name__: part(prefix, folder) for part in parts[: 3 if kind == "made" else 5]
+            }
     written("agreement", {**found, **machine()})
 
 

@@ -41,8 +41,8 @@ def cell_counts(block: Block, n_samples: int, cells: NDArray[np.bool_]) -> NDArr
         mask[: width(n_samples)] = people(n_samples, cell) & np.uint8(0b01010101)
     counts = np.zeros((len(cells), len(block), 4), np.int64)
     if block.size:
-        rows = block if block.strides[-1] == 1 else np.ascontiguousarray(block)
-        count(rows, masks.view(np.uint64), counts)
+        bits = masks.view(np.uint64)
+        count(np.ascontiguousarray(block), bits, np.zeros(bits.shape[1], np.uint64), counts)
     upper, lower, both = counts[..., 0], counts[..., 1], counts[..., 2]
     everybody = cells.sum(axis=1)[:, None]
     a1, het, missing = everybody - upper - lower + both, upper - both, lower - both

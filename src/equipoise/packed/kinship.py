@@ -23,7 +23,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.packed.compiled import compiled
+from equipoise.native import compiled
 from equipoise.packed.decode import Block, check, width
 from equipoise.packed.vectors import first_one, ones
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from equipoise.packed import vectors
-from equipoise.packed.compiled import compiled
+from equipoise.native import Late, compiled, native
+from equipoise.packed.processor import LANES, ROWS, VARIANTS
+
+vectors: Any = Late("equipoise.packed.vectors")
 
 VARIANTS_AT_ONCE = 32
 """Variants unpacked at a time, of 4,096 people: as much as the second cache holds."""
@@ -24,11 +26,13 @@ def look_up(block: Any, pairs: Any, found: Any) -> None:
             found[v, 2 * place + 1] = pairs[v, block[v, place] >> np.uint8(4)]
 
 
-@compiled
-def count(block: Any, masks: Any, counts: Any) -> None:
-    """Write how many people of each cell have the upper bit, the lower bit, and both."""
+@native("uint8[:,:]", "uint64[:,:]", "uint64[:]", "int64[:,:,:]")
+def count(block: Any, masks: Any, row: Any, counts: Any) -> None:
+    """Write how many people of each cell have the upper bit, the lower bit, and both.
+
+    row  (words,) room to work in
+    """
     wide = block.shape[1]
-    row = np.zeros(masks.shape[1], np.uint64)
     for v in range(block.shape[0]):
         address = block.ctypes.data + v * block.strides[0]
         for w in range(masks.shape[1]):
@@ -55,39 +59,49 @@ def word(address: Any, size: Any) -> Any:
     return found
 
 
-@compiled
-def multiply(block: Any, digits: Any, of: Any, sums: Any) -> None:
-    step, at_once, lanes = vectors.VARIANTS, vectors.ROWS, vectors.LANES
-    held = np.zeros(VARIANTS_AT_ONCE * 4 * BYTES_AT_ONCE + lanes, np.uint8)
-    lane = held.ctypes.data + (-held.ctypes.data) % lanes
-    tail = np.zeros(lanes, np.uint8)
-    out = np.zeros(step * at_once, np.int64)
+HELD = VARIANTS_AT_ONCE * 4 * BYTES_AT_ONCE + LANES
+"""Bytes of room that `multiply` works in."""
+
+
+@native("uint8[:,:]", "int8[:,:]", "int64", "int64[:,:]", "uint8[:]", "uint8[:]", "int64[:]")
+def multiply(block: Any, digits: Any, of: Any, sums: Any, held: Any, tail: Any, out: Any) -> None:
+    """Add the products of a block with rows of digits, (variants, rows).
+
+    of                what of the genotype: 0 the dosage, 1 its square, 2 not called
+    held, tail, out   room to work in: HELD bytes, LANES bytes, and VARIANTS * ROWS sums
+    """
+    lane = held.ctypes.data + (-held.ctypes.data) % LANES
     for start in range(0, block.shape[0], VARIANTS_AT_ONCE):
         stop = min(start + VARIANTS_AT_ONCE, block.shape[0])
         for first in range(0, block.shape[1], BYTES_AT_ONCE):
             size = min(BYTES_AT_ONCE, block.shape[1] - first)
-            full = size - size % lanes
-            people = 4 * (size + (-size) % lanes)
+            people = 4 * (size + (-size) % LANES)
             for v in range(start, stop):
                 source = block.ctypes.data + v * block.strides[0] + first
-                target = lane + (v - start) * 4 * BYTES_AT_ONCE
-                _unpack(of, source, full, target)
-                if size > full:
-                    tail[: size - full] = block[v, first + full : first + size]
-                    _unpack(of, tail.ctypes.data, lanes, target + 4 * full)
-            for row in range(0, digits.shape[0], at_once):
+                _unpack_all(of, source, size, lane + (v - start) * 4 * BYTES_AT_ONCE, tail)
+            for row in range(0, digits.shape[0], ROWS):
                 right = digits.ctypes.data + row * digits.strides[0] + 4 * first
-                for v in range(start, stop, step):
-                    out[:] = 0
+                for v in range(start, stop, VARIANTS):
+                    for i in range(VARIANTS * ROWS):
+                        out[i] = 0
                     left = lane + (v - start) * 4 * BYTES_AT_ONCE
                     vectors.dot(
                         left, 4 * BYTES_AT_ONCE, right, digits.strides[0], people, out.ctypes.data
                     )
-                    for i in range(min(step, stop - v)):
-                        for k in range(at_once):
-                            sums[v + i, row + k] += out[i * at_once + k]
-    # numba frees an array after its last use by name, and its address is none.
-    held[0], tail[0], out[0] = 0, 0, 0
+                    for i in range(min(VARIANTS, stop - v)):
+                        for k in range(ROWS):
+                            sums[v + i, row + k] += out[i * ROWS + k]
+
+
+@compiled
+def _unpack_all(of: Any, source: Any, size: Any, target: Any, tail: Any) -> None:
+    """Unpack so many bytes, the last of them by way of `tail` where they fill no vector."""
+    full = size - size % LANES
+    _unpack(of, source, full, target)
+    if size > full:
+        for i in range(size - full):
+            tail[i] = vectors.byte_at(source + full + i)
+        _unpack(of, tail.ctypes.data, LANES, target + 4 * full)
 
 
 @compiled
@@ -102,7 +116,7 @@ def _unpack(of: Any, source: Any, size: Any, target: Any) -> None:
         vectors.unpack_not_called(source, size, target)
 
 
-@compiled
+@native("uint8[:,:]", "int64[:,:]", "int64[:,:]")
 def add_not_called(block: Any, whole: Any, sums: Any) -> None:
     people, n = whole.shape
     low = np.uint64(0x5555555555555555)
@@ -118,14 +132,15 @@ def add_not_called(block: Any, whole: Any, sums: Any) -> None:
                         sums[v, k] += whole[person, k]
 
 
-@compiled
+@native("uint8[:,:]", "float64[:,:]", "float64[:,:,:]")
 def add_products_not_called(block: Any, columns: Any, sums: Any) -> None:
     """Add, for each variant, the products of columns with columns over those not called.
 
-    columns  (samples, p) float64, 0 for who is not in
-    sums     (variants, p, p), its lower half
+    columns  (samples, q) float64, 0 for who is not in; q a multiple of 8
+    sums     (variants, p, q), p of the columns with all
     """
-    people, p = columns.shape
+    people, q = columns.shape
+    p = sums.shape[1]
     low = np.uint64(0x5555555555555555)
     for v in range(block.shape[0]):
         for first in range(0, block.shape[1], 8):
@@ -135,6 +150,5 @@ def add_products_not_called(block: Any, columns: Any, sums: Any) -> None:
                 person = 4 * first + np.int64(vectors.first_one(missing) >> np.uint64(1))
                 missing &= missing - np.uint64(1)
                 if person < people:
-                    for r in range(p):
-                        for c in range(r + 1):
-                            sums[v, r, c] += columns[person, r] * columns[person, c]
+                    row = columns.ctypes.data + person * columns.strides[0]
+                    vectors.add_outer(row, p, q, sums.ctypes.data + v * sums.strides[0])

@@ -14,14 +14,15 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.packed import vectors
 from equipoise.packed.decode import Block, check
 from equipoise.packed.loops import (
+    HELD,
     VARIANTS_AT_ONCE,
     add_not_called,
     add_products_not_called,
     multiply,
 )
+from equipoise.packed.processor import LANES, ROWS, VARIANTS, byte_products
 
 Of: TypeAlias = Literal["dosage", "square", "not called"]
 """What of a genotype is multiplied: the dosage of A1 or its square, 0 where not called, or
@@ -31,7 +32,7 @@ BITS: Final = 30
 """A column's grid is its bound over 2**30."""
 
 _DIGITS: Final = 4
-_GROUP: Final = 4 * vectors.LANES
+_GROUP: Final = 4 * LANES
 """People of one vector of a block."""
 
 _EXACT: Final = 2**15
@@ -108,13 +109,13 @@ def _digits(whole: NDArray[np.int64]) -> NDArray[np.int8]:
 def _ordered(natural: NDArray[Any]) -> NDArray[np.int8]:
     """Return rows over people as `unpack` orders them, with zeros up to whole vectors."""
     n, samples = natural.shape
-    held = -(-n // vectors.ROWS) * vectors.ROWS
+    held = -(-n // ROWS) * ROWS
     groups = -(-samples // _GROUP)
     padded = np.zeros((held, groups * _GROUP), np.int8)
     padded[:n, :samples] = natural
     rows = _aligned((held, groups * _GROUP))
-    order = padded.reshape(held, groups, vectors.LANES, 4).transpose(0, 1, 3, 2)
-    rows.reshape(held, groups, 4, vectors.LANES)[:] = order
+    order = padded.reshape(held, groups, LANES, 4).transpose(0, 1, 3, 2)
+    rows.reshape(held, groups, 4, LANES)[:] = order
     return rows
 
 
@@ -146,7 +147,7 @@ def multiply_rows(
     check(block, n_samples)
     if not block.size or not len(rows):
         return np.zeros((len(block), len(rows)), np.int64)
-    way = _by_bytes if vectors.BYTE_PRODUCTS else by_floats
+    way = _by_bytes if byte_products() else by_floats
     return way(block, rows, of)
 
 
@@ -177,19 +178,21 @@ def not_called(block: Block, held: Columns) -> NDArray[np.float64]:
 def products_not_called(block: Block, columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the products of columns with columns over those not called, (variants, p, p).
 
-    `columns`, (samples, p), are 0 for whoever is left out; only the lower half is filled.
+    `columns`, (samples, p), are 0 for whoever is left out.
     """
     check(block, len(columns))
-    p = columns.shape[1]
-    sums = np.zeros((len(block), p, p))
-    add_products_not_called(np.ascontiguousarray(block), columns, sums)
-    return sums
+    people, p = columns.shape
+    wide = np.zeros((people, -(-p // 8) * 8))
+    wide[:, :p] = columns
+    sums = np.zeros((len(block), p, wide.shape[1]))
+    add_products_not_called(np.ascontiguousarray(block), wide, sums)
+    return sums[:, :, :p]
 
 
 def _by_bytes(block: Block, rows: NDArray[np.int8], of: Of) -> NDArray[np.int64]:
     sums = np.zeros((len(block), len(rows)), np.int64)
-    contiguous = block if block.strides[-1] == 1 else np.ascontiguousarray(block)
-    multiply(contiguous, rows, _KINDS.index(of), sums)
+    room = np.zeros(HELD, np.uint8), np.zeros(LANES, np.uint8), np.zeros(VARIANTS * ROWS, np.int64)
+    multiply(np.ascontiguousarray(block), rows, _KINDS.index(of), sums, *room)
     return sums
 
 
@@ -199,7 +202,7 @@ def by_floats(block: Block, rows: NDArray[np.int8], of: Of = "dosage") -> NDArra
     What a processor without a dot product of bytes does; exact, and the same.
     """
     sums = np.zeros((len(block), len(rows)), np.int64)
-    by_group = rows.reshape(len(rows), rows.shape[1] // _GROUP, 4, vectors.LANES)
+    by_group = rows.reshape(len(rows), rows.shape[1] // _GROUP, 4, LANES)
     natural = by_group.transpose(0, 1, 3, 2).reshape(rows.shape)
     table = _table(of, np.float32)
     for first in range(0, 4 * block.shape[1], _EXACT):
@@ -227,6 +230,6 @@ _OF_CODE: Final[dict[Of, tuple[int, ...]]] = {
 
 def _aligned(shape: tuple[int, int]) -> NDArray[np.int8]:
     """Return zeros that begin at a whole vector, as all rows then do."""
-    held = np.zeros(shape[0] * shape[1] + vectors.LANES, np.int8)
-    first = -held.ctypes.data % vectors.LANES
+    held = np.zeros(shape[0] * shape[1] + LANES, np.int8)
+    first = -held.ctypes.data % LANES
     return held[first : first + shape[0] * shape[1]].reshape(shape)

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.packed.compiled import compiled
+from equipoise.native import compiled
 from equipoise.packed.decode import Block, check
 
 Reals = NDArray[np.float64]

@@ -16,23 +16,15 @@ another way to the same integers (`packed/product.py`).
 from collections.abc import Callable
 from typing import Any, Final
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 
-from equipoise.packed.compiled import instruction
-
-LANES: Final = 64
-"""Bytes of a vector: 64 bytes of a block are 256 people."""
-
-VARIANTS, ROWS = 4, 6
-"""Variants and rows of digits that one pass of `dot` multiplies."""
-
-BYTE_PRODUCTS: Final = bool(llvm.get_host_cpu_features().get("avx512vnni"))
-"""Whether this processor has the dot product of bytes."""
+from equipoise.native import instruction
+from equipoise.packed.processor import LANES, ROWS, VARIANTS
 
 _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _BYTES: Final = ir.VectorType(_I8, LANES)
+_F64, _DOUBLES = ir.DoubleType(), ir.VectorType(ir.DoubleType(), 8)
 _WORDS: Final = ir.VectorType(_I32, LANES // 4)
 
 
@@ -61,8 +53,9 @@ def _loop(b: Any, stop: Any) -> tuple[Any, Any, Callable[[], None]]:
 
     def end() -> None:
         following = b.add(index, ir.Constant(_I64, LANES))
+        last = b.block
         b.cbranch(b.icmp_signed("<", following, stop), body, after)
-        index.add_incoming(following, body)
+        index.add_incoming(following, last)
         b.position_at_end(after)
 
     return entry, index, end
@@ -160,6 +153,33 @@ def word_at(_: Any, address: Any) -> Any:
 def byte_at(_: Any, address: Any) -> Any:
     """Return the byte at an address."""
     return types.uint8(types.uintp), lambda _c, b, _s, args: _load(b, args[0], _I8)
+
+
+@instruction
+def add_outer(_: Any, row: Any, p: Any, q: Any, sums: Any) -> Any:
+    """Add the first p numbers of a row times all q of them to p rows of q sums, float64.
+
+    q is a multiple of 8.
+    """
+
+    def build(context: Any, b: Any, _: Any, args: Any) -> Any:
+        row, p, q, sums = args
+        wide = b.mul(q, ir.Constant(_I64, 8))
+        _, r, end_rows = _loop(b, b.mul(p, ir.Constant(_I64, LANES)))
+        place = b.udiv(r, ir.Constant(_I64, LANES))
+        single = _load(b, b.add(row, b.mul(place, ir.Constant(_I64, 8))), _F64)
+        spread = b.insert_element(ir.Constant(_DOUBLES, ir.Undefined), single, ir.Constant(_I32, 0))
+        spread = b.shuffle_vector(spread, spread, ir.Constant(ir.VectorType(_I32, 8), [0] * 8))
+        base = b.add(sums, b.mul(place, wide))
+        _, c, end_columns = _loop(b, wide)
+        at = b.add(base, c)
+        product = b.fmul(spread, _load(b, b.add(row, c), _DOUBLES))
+        b.store(b.fadd(_load(b, at, _DOUBLES), product), _at(b, at, _DOUBLES)).align = 1
+        end_columns()
+        end_rows()
+        return context.get_dummy_value()
+
+    return types.void(types.uintp, types.intp, types.intp, types.uintp), build
 
 
 @instruction

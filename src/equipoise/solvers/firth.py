@@ -21,7 +21,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.packed.compiled import compiled, vectorised
+from equipoise.native import compiled, vectorised
 from equipoise.solvers.saddlepoint import log_normal_tail
 
 Array = NDArray[np.float64]

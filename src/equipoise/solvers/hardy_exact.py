@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.packed.compiled import compiled
+from equipoise.native import compiled
 
 _TIE: Final = 1e-9
 _STEP: Final = 2.0**512

@@ -24,7 +24,7 @@ few people, or an allele private to one covariate group.
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.packed.compiled import compiled
+from equipoise.native import compiled
 
 Array = NDArray[np.float64]
 

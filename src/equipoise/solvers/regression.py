@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.packed.compiled import compiled
+from equipoise.native import compiled, native
 
 LEAST_SHARE: Final = 1e-9
 """Of g'g about its mean: what covariates must leave of it, else the variant is one of them."""
@@ -123,21 +123,39 @@ def complete_cases(
     everybody[:k, :k], everybody[k:, :k] = moments.cc, moments.cy.T
     everybody[np.arange(k, k + traits), np.arange(k, k + traits)] = moments.yy
     found = np.zeros((len(gg), 3 + 2 * traits))
-    _solve_each(everybody, absent, np.concatenate([cg, gy], axis=1), gg, k, found)
+    p = k + traits
+    room = np.zeros((p, p)), np.zeros((k, k)), np.zeros((2, k))
+    sums, gone = np.concatenate([cg, gy], axis=1), np.ascontiguousarray(absent)
+    _solve_each(everybody, gone, sums, np.ascontiguousarray(gg), found, *room)
     n = found[:, 0]
     return _effects(
         n - k - 1, (found[:, 1], found[:, 2]), found[:, 3 : 3 + traits], found[:, 3 + traits :], n
     )
 
 
-@compiled
-def _solve_each(everybody: Any, absent: Any, sums: Any, gg: Any, k: Any, found: Any) -> None:
-    """Write n, g'g about its mean, g'g~, g'y~ and y'y~ of each variant; g'g~ is 0 if singular."""
-    p = everybody.shape[0]
-    present, lower = np.zeros((p, p)), np.zeros((k, k))
-    u, w = np.zeros(k), np.zeros(k)
+_MATRIX: Final = "float64[:,:]"
+
+
+@native(_MATRIX, "float64[:,:,:]", _MATRIX, "float64[:]", _MATRIX, _MATRIX, _MATRIX, _MATRIX)
+def _solve_each(
+    everybody: Any,
+    absent: Any,
+    sums: Any,
+    gg: Any,
+    found: Any,
+    present: Any,
+    lower: Any,
+    solved: Any,
+) -> None:
+    """Write n, g'g about its mean, g'g~, g'y~ and y'y~ of each variant; g'g~ is 0 if singular.
+
+    present, lower, solved  room to work in: (p, p), (k, k) and (2, k)
+    """
+    p, k = len(everybody), len(lower)
     for i in range(len(gg)):
-        present[:] = everybody - absent[i]
+        for r in range(p):
+            for c in range(p):
+                present[r, c] = everybody[r, c] - absent[i, r, c]
         n = present[0, 0]
         found[i, 0] = n
         if n <= 0.5:
@@ -145,12 +163,12 @@ def _solve_each(everybody: Any, absent: Any, sums: Any, gg: Any, k: Any, found: 
         found[i, 1] = gg[i] - sums[i, 0] ** 2 / n
         if not _factor(present, lower):
             continue
-        _substitute(lower, sums[i], u)
-        found[i, 2] = gg[i] - (u * u).sum()
+        _substitute(lower, sums, i, solved, 0)
+        found[i, 2] = gg[i] - _dot(solved, 0, 0, k)
         for t in range(k, p):
-            _substitute(lower, present[t], w)
-            found[i, 3 + t - k] = sums[i, t] - (u * w).sum()
-            found[i, 3 + p - k + t - k] = present[t, t] - (w * w).sum()
+            _substitute(lower, present, t, solved, 1)
+            found[i, 3 + t - k] = sums[i, t] - _dot(solved, 0, 1, k)
+            found[i, 3 + p - k + t - k] = present[t, t] - _dot(solved, 1, 1, k)
 
 
 @compiled
@@ -171,12 +189,21 @@ def _factor(matrix: Any, lower: Any) -> bool:
 
 
 @compiled
-def _substitute(lower: Any, right: Any, solution: Any) -> None:
+def _substitute(lower: Any, rights: Any, at: Any, solved: Any, place: Any) -> None:
+    """Solve for the row `at` of `rights` into the row `place` of `solved`."""
     for r in range(len(lower)):
-        left = right[r]
+        left = rights[at, r]
         for j in range(r):
-            left -= lower[r, j] * solution[j]
-        solution[r] = left / lower[r, r]
+            left -= lower[r, j] * solved[place, j]
+        solved[place, r] = left / lower[r, r]
+
+
+@compiled
+def _dot(rows: Any, one: Any, other: Any, k: Any) -> float:
+    total = 0.0
+    for j in range(k):
+        total += rows[one, j] * rows[other, j]
+    return total
 
 
 def _effects(

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.packed.compiled import compiled, vectorised
+from equipoise.native import compiled, vectorised
 
 Array = NDArray[np.float64]
 

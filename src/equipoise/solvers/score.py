@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import InputError
-from equipoise.packed.compiled import vectorised
+from equipoise.native import vectorised
 from equipoise.solvers.firth import Status, firth
 from equipoise.solvers.logistic import newton_step, probability
 from equipoise.solvers.poisson_binomial import log_mid_p_of

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.packed.compiled import compiled
+from equipoise.native import compiled, native
 
 _TINY: Final = 1e-300
 _CLOSE: Final = 1e-15
@@ -35,7 +35,7 @@ def student_log_tail(
     return found
 
 
-@compiled
+@native("float64[:]", "float64[:]", "float64[:]")
 def _log_tails(t: Any, dof: Any, found: Any) -> None:
     before, constant = 0.0, 0.0
     for i in range(len(t)):

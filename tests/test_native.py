@@ -1,0 +1,81 @@
+"""Compiled loops: kept as object code, loaded without the compiler, and never another's."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from equipoise import native
+from equipoise.packed import loops
+
+SCAN = """
+import sys, numpy as np
+from equipoise.packed.counts import genotype_counts
+from equipoise.packed.product import columns, product
+block = np.array([[0b11100100]], np.uint8)
+print(genotype_counts(block, 4).tolist(), product(block, columns(np.eye(4), 4)).tolist())
+print("numba" in sys.modules)
+"""
+EXPECTED = "[[1, 1, 1, 1]] [[2.0, 0.0, 1.0, 0.0]]"
+
+
+def scan(folder: Path) -> list[str]:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
+    command = [sys.executable, "-c", SCAN]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return ran.stdout.splitlines()
+
+
+def test_what_is_kept_is_loaded_without_the_compiler(tmp_path: Path) -> None:
+    assert scan(tmp_path) == [EXPECTED, "True"]
+    kept = {path.name for path in tmp_path.glob("*.o")}
+    assert {name.split("-")[0] for name in kept} >= {"equipoise.packed.loops.count"}
+    assert scan(tmp_path) == [EXPECTED, "False"]
+    assert {path.name for path in tmp_path.glob("*.o")} == kept
+
+
+def test_what_is_kept_and_broken_is_made_anew(tmp_path: Path) -> None:
+    scan(tmp_path)
+    for path in tmp_path.glob("*.o"):
+        path.write_bytes(path.read_bytes()[:100])
+    assert scan(tmp_path)[0] == EXPECTED
+    assert scan(tmp_path) == [EXPECTED, "False"]
+
+
+def test_without_a_folder_loops_are_compiled_each_time(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    assert scan(file / "cache") == [EXPECTED, "True"]
+
+
+def test_other_kinds_of_arguments_are_refused() -> None:
+    block, whole = np.zeros((2, 4), np.uint8), np.zeros((16, 1), np.int64)
+    sums = np.zeros((2, 1), np.int64)
+    with pytest.raises(ValueError, match="takes uint8"):
+        loops.add_not_called(block.astype(np.int64), whole, sums)
+    with pytest.raises(ValueError, match="takes int64"):
+        loops.add_not_called(block, whole, sums[0])
+    with pytest.raises(ValueError, match="rows that follow one another"):
+        loops.add_not_called(block[:, ::2], whole, sums)
+    with pytest.raises(ValueError, match="zip"):
+        loops.add_not_called(block, whole)
+
+
+def test_a_loop_calls_others_and_is_compiled_once() -> None:
+    found = np.zeros(3)
+    _fill(found)
+    np.testing.assert_array_equal(found, [0.0, 1.0, 4.0])
+
+
+@native.compiled
+def _square(x):
+    return x * x
+
+
+@native.compiled
+def _fill(found):
+    for i in range(len(found)):
+        found[i] = _square(i)
