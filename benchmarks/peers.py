@@ -88,7 +88,7 @@ def timed(command: list[str], environment: dict[str, str] | None = None) -> dict
             for line in status.splitlines():
                 if line.startswith("RssAnon:"):
                     peak[0] = max(peak[0], int(line.split()[1]))
-            sleep(0.01)
+            sleep(0.05)
 
     watcher = threading.Thread(target=watch)
     watcher.start()

@@ -16,10 +16,12 @@ import sys, numpy as np
 from equipoise.packed.counts import genotype_counts
 from equipoise.packed.product import columns, product
 block = np.array([[0b11100100]], np.uint8)
-print(genotype_counts(block, 4).tolist(), product(block, columns(np.eye(4), 4)).tolist())
+from equipoise.solvers.student import student_log_tail
+tail = student_log_tail(np.array([0.0]), 5.0)
+print(genotype_counts(block, 4).tolist(), product(block, columns(np.eye(4), 4)).tolist(), tail)
 print("numba" in sys.modules)
 """
-EXPECTED = "[[1, 1, 1, 1]] [[2.0, 0.0, 1.0, 0.0]]"
+EXPECTED = "[[1, 1, 1, 1]] [[2.0, 0.0, 1.0, 0.0]] [-0.69314718]"
 
 
 def scan(folder: Path) -> list[str]:
@@ -49,6 +51,19 @@ def test_without_a_folder_loops_are_compiled_each_time(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("no folder")
     assert scan(file / "cache") == [EXPECTED, "True"]
+
+
+def test_object_code_that_needs_something_unknown_is_not_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(native, "_address", lambda name: None)
+    fresh = native.Native(loops.count.function, loops.count.kinds)
+    counts = np.zeros((1, 1, 4), np.int64)
+    masks, row = np.full((1, 1), 0x55, np.uint64), np.zeros(1, np.uint64)
+    fresh(np.array([[0b11100100]], np.uint8), masks, row, counts)
+    assert counts.tolist() == [[[2, 2, 1, 0]]]
+    assert fresh.ready is not None
 
 
 def test_other_kinds_of_arguments_are_refused() -> None:

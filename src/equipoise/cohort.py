@@ -69,6 +69,7 @@ class Cohort:
     columns   what is known of each: trait, covariates, derived columns
     fold      (samples,) the validation fold of each, from 0
     executor  runs the work on blocks; None works one after the other
+    counted   counts of blocks so far, where they are to be kept for a second pass; None for not
     """
 
     genotypes: BlockSource
@@ -76,6 +77,7 @@ class Cohort:
     columns: Columns
     fold: NDArray[np.int64]
     executor: Executor | None = None
+    counted: dict[tuple[int, int], NDArray[np.int64]] | None = None
 
     @property
     def n(self) -> int:
@@ -117,6 +119,10 @@ class Cohort:
         calls, also where there are dosages.
         """
         source = self.genotypes
+        if cells is None and self.counted is not None:
+            if (start, stop) not in self.counted:
+                self.counted[start, stop] = replace(self, counted=None).counts(start, stop)
+            return self.counted[start, stop]
         cell = np.zeros(self.n, np.int64) if cells is None else cells
         masks = np.zeros((1 if cells is None else int(cell.max(initial=-1)) + 1, source.n_samples))
         masks[cell, self.rows] = 1

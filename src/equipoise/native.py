@@ -13,6 +13,7 @@ no use: who hands one to a vector loop uses the array by name afterwards.
 
 import ctypes
 import hashlib
+import json
 import os
 import sys
 import tempfile
@@ -29,11 +30,9 @@ LOOSE: Final = frozenset(("reassoc", "contract", "nsz"))
 """Sums may be taken in another order, as vector instructions do; NaN stays NaN."""
 
 _SCALARS: Final[dict[str, Any]] = {"int64": ctypes.c_int64, "float64": ctypes.c_double}
-_NEVER: Final = (
-    "numba_do_raise", "numba_unpickle", "numba_runtime_build_excinfo_struct", "numba_gil_ensure",
-    "numba_gil_release", "NRT_MemInfo_call_dtor",
-)  # fmt: skip
-"""What numba's code calls where a loop raises or makes arrays, which those kept here never do."""
+_NEVER: Final = ("numba_", "NRT_")
+"""Begin the names of what numba's code calls where a loop raises or makes arrays, which those
+kept here never do."""
 
 _lock: Final = Lock()
 _engines: Final[list[Any]] = []
@@ -100,35 +99,36 @@ class Native(Loop):
         if self._entry is None:
             with _lock:
                 self._entry = self._entry or self._opened()
-        self._entry(*flat)
+        self._entry(*(args if self._entry is self.ready else flat))
 
     def _opened(self) -> Any:
         """Return the loop as a function of ctypes, loaded or compiled; numba's own at worst."""
         binding = import_module("llvmlite.binding")
         name = f"{self.__module__}.{self.__name__}"
         kept = _folder() / f"{name}-{self._digest(binding)}.o"
-        code = _kept(kept)
-        if code is None:
-            code = self._compiled()
-            _keep(kept, code)
+        held = _kept(kept)
+        if held is None:
+            held = self._compiled()
+            _keep(kept, held)
+        told, _, code = held.partition(b"\n")
+        content = json.loads(told)
+        addresses = {name: _address(name) for name in content["needs"]}
+        if None in addresses.values():
+            return _dispatcher(self)
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
-        for symbol in _NEVER:
-            binding.add_symbol(
-                symbol, ctypes.cast(ctypes.pythonapi.Py_FatalError, ctypes.c_void_p).value
-            )
+        for symbol, address in addresses.items():
+            binding.add_symbol(symbol, address)
         machine = binding.Target.from_default_triple().create_target_machine()
         engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
-        size = int.from_bytes(code[:4], "little")
-        entry, body = code[4 : 4 + size].decode(), code[4 + size :]
-        engine.add_object_file(binding.ObjectFileRef.from_data(body))
+        engine.add_object_file(binding.ObjectFileRef.from_data(code))
         engine.finalize_object()
         _engines.append(engine)
-        kinds = [_SCALARS.get(kind) for kind in self.kinds]
         flat: list[Any] = []
-        for kind, scalar in zip(self.kinds, kinds, strict=True):
+        for kind in self.kinds:
+            scalar = _SCALARS.get(kind)
             flat += [scalar] if scalar else [ctypes.c_void_p, *[ctypes.c_int64] * kind.count(":")]
-        return ctypes.CFUNCTYPE(None, *flat)(engine.get_function_address(entry))
+        return ctypes.CFUNCTYPE(None, *flat)(engine.get_function_address(content["entry"]))
 
     def _digest(self, binding: Any) -> str:
         """Return what the object code depends on."""
@@ -144,7 +144,7 @@ class Native(Loop):
         return joint.hexdigest()[:24]
 
     def _compiled(self) -> bytes:
-        """Return the name of the entry, after its length, and the object code."""
+        """Return the name of the entry and of what it needs, in one line, and the object code."""
         numba = import_module("numba")
         pointers: list[Any] = []
         call: list[str] = []
@@ -165,8 +165,11 @@ class Native(Loop):
         exec(text, held)  # noqa: S102  (of names and kinds of our own)
         made = numba.cfunc(numba.types.void(*pointers), error_model="numpy")(held["entry"])
         _, _, (code, _) = made._library.serialize_using_object_code()
-        entry = made._wrapper_name.encode()
-        return len(entry).to_bytes(4, "little") + entry + code
+        declared = (f.name for f in made._library._final_module.functions if f.is_declaration)
+        data = (v.name for v in made._library._final_module.global_variables if v.is_declaration)
+        needs = sorted(name for name in (*declared, *data) if not name.startswith("llvm."))
+        told = {"entry": made._wrapper_name, "needs": needs}
+        return json.dumps(told).encode() + b"\n" + code
 
 
 def _dispatcher(loop: Loop) -> Callable[..., Any]:
@@ -226,6 +229,16 @@ def native(*kinds: str) -> Callable[[F], F]:
     array([3., 6.])
     """
     return lambda loop: cast("F", Native(loop, kinds))
+
+
+def _address(name: str) -> int | None:
+    """Return where a symbol of object code is: of Python, of the mathematical library, or none."""
+    if name.startswith(_NEVER):
+        name = "Py_FatalError"
+    for library in (ctypes.pythonapi, ctypes.CDLL(None)):
+        with suppress(ValueError):
+            return ctypes.addressof(ctypes.c_char.in_dll(library, name))
+    return None
 
 
 def _folder() -> Path:

@@ -243,8 +243,7 @@ class BinaryScan:
         if cohort.with_dosages:
             g = self.frequencies.impute(cohort.dosage(start, stop), start, stop)
             return g @ held.values, ((g * g) @ weight.values)[:, 0]
-        used = self.frequencies.used[start:stop]
-        mean = np.where(used, 2 * self.frequencies.frequency[start:stop], 0.0)
+        mean, used = self.frequencies.means(start, stop)
         # The second column held is the weight: that of the constant.
         missing = cohort.not_called(start, stop, held)
         once = cohort.products(start, stop, held) + mean[:, None] * missing

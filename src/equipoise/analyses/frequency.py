@@ -70,15 +70,22 @@ class Frequencies:
         mean = self.alleles[variants] / np.where(called > 0, called, 1)
         return np.where(called > 0, mean, np.nan)
 
+    def means(self, start: int, stop: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the mean dosage 2p of variants start to stop, 0 if not used, and which are."""
+        called, alleles = self.called[start:stop], self.alleles[start:stop]
+        part = Frequencies(called, alleles, self.floor, self.least_called)
+        used = part.used
+        return np.where(used, 2 * part.frequency, 0.0), used
+
     def impute(self, dosage: NDArray[np.float64], start: int, stop: int) -> NDArray[np.float64]:
         """Return dosages, (variants, samples), missing ones as the global 2p.
 
         Variants that are not used become 0 everywhere. No site imputes with a frequency
         of its own: its sums would differ from those of the pooled people.
         """
-        mean = np.where(self.used, 2 * self.frequency, 0.0)[start:stop, None]
-        filled = np.where(np.isnan(dosage), mean, dosage)
-        return filled * self.used[start:stop, None]
+        mean, used = self.means(start, stop)
+        filled = np.where(np.isnan(dosage), mean[:, None], dosage)
+        return filled * used[:, None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,8 +156,7 @@ def imputed_sums(
     if cohort.with_dosages:
         g = frequencies.impute(cohort.dosage(start, stop), start, stop)
         return g.sum(axis=1), np.einsum("vi,vi->v", g, g), g @ held.values
-    used = frequencies.used[start:stop]
-    mean = np.where(used, 2 * frequencies.frequency[start:stop], 0.0)
+    mean, used = frequencies.means(start, stop)
     twice, once, _, missing = cohort.counts(start, stop).T
     products = cohort.products(start, stop, held)
     if missing.any():

@@ -66,7 +66,8 @@ def over_sites(
     cohorts: tuple[Cohort, ...], design: Design, protection: str, executor: Executor | None
 ) -> Scanned:
     """Return the scan over several sites; a missing call counts as the mean over all of them."""
-    cohorts = tuple(replace(cohort, executor=executor) for cohort in cohorts)
+    # Counts of the first round serve the second one too.
+    cohorts = tuple(replace(cohort, executor=executor, counted={}) for cohort in cohorts)
     people = sum(cohort.n for cohort in cohorts)
     n_variants = cohorts[0].genotypes.n_variants
     size = block_size(max(cohort.genotypes.n_samples for cohort in cohorts))

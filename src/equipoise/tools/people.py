@@ -153,12 +153,14 @@ def _numbers(path: Path, frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
     if name not in frame.columns:
         close = ", ".join(c for c in frame.columns if c not in _IID)[:200]
         raise _wrong(path, f"no column {name!r}", f"one of: {close}", "name one that is there")
-    cells = frame[name].fill_null("").str.strip_chars()
-    lower = cells.str.to_lowercase()
+    cells = frame[name].str.strip_chars()
+    numbers = cells.cast(pl.Float64, strict=False)
+    if not numbers.null_count() and numbers.is_finite().all():
+        return numbers.to_numpy().astype(np.float64)
+    lower = cells.fill_null("").str.to_lowercase()
     for words in WORDS:
         if lower.is_in([*words, *MISSING]).all():
-            cells = lower.replace(words)
-    numbers = cells.cast(pl.Float64, strict=False)
+            numbers = lower.replace(words).cast(pl.Float64, strict=False)
     missing = lower.is_in(MISSING)
     bad = numbers.is_null() & ~missing | numbers.is_infinite().fill_null(value=False)
     if bad.any():
