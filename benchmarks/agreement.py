@@ -33,10 +33,10 @@ def table(path: Path) -> pl.DataFrame:
     return pl.read_csv(path, separator="\t", null_values=["NA", "."], infer_schema_length=None)
 
 
-def peer(prefix: Path, out: Path, *options: str) -> None:
+def peer(prefix: Path, out: Path, *options: str, kind: str = "--bfile") -> None:
     """Run plink2."""
     subprocess.run(
-        ["plink2", "--bfile", str(prefix), "--out", str(out), *options],
+        ["plink2", kind, str(prefix), "--out", str(out), *options],
         check=True,
         capture_output=True,
     )
@@ -52,6 +52,12 @@ def greatest(left: np.ndarray, right: np.ndarray) -> float:
     if np.any(np.isnan(left) != np.isnan(right)):
         return float("inf")
     return float(np.nanmax(np.abs(left - right), initial=0.0))
+
+
+def relative(left: np.ndarray, right: np.ndarray) -> float:
+    """Return the greatest relative difference, of those that a double holds."""
+    held = (right > 1e-300) & (left > 1e-300)
+    return float(np.max(np.abs(left[held] / right[held] - 1), initial=0.0))
 
 
 def counts(prefix: Path, folder: Path) -> dict[str, object]:
@@ -72,8 +78,8 @@ def counts(prefix: Path, folder: Path) -> dict[str, object]:
         "variants": opened.n_variants,
         "people": opened.n_samples,
         "counts_identical": bool(np.array_equal(found, theirs.to_numpy())),
-        "greatest_relative_difference_of_hwe_p": float(np.max(np.abs(p / hardy - 1))),
-        "greatest_relative_difference_of_hwe_mid_p": float(np.max(np.abs(mid / middle - 1))),
+        "greatest_relative_difference_of_hwe_p": relative(p, hardy),
+        "greatest_relative_difference_of_hwe_mid_p": relative(mid, middle),
         "missing_by_variant_identical": bool(
             np.array_equal(found[:, 3], table(folder / "p.vmiss")["MISSING_CT"].to_numpy())
         ),
@@ -112,7 +118,8 @@ def linear(prefix: Path, folder: Path) -> dict[str, object]:
     named = [x for site in sites for x in ("--genotypes", f"{site}.bed")]
     named += [x for one in tables for x in ("--phenotypes", one)]
     ours("associate", *named, *common, "--out", many)
-    peer(imputed(prefix, folder), folder / "i", "--glm", "hide-covar", "omit-ref", *options)
+    whole = imputed(prefix, folder)
+    peer(whole, folder / "i", "--glm", "hide-covar", "omit-ref", *options, kind="--pfile")
     return {
         "complete_cases_greatest_difference_of_t": t_apart(one, folder / "p.y.glm.linear"),
         "four_masked_sites_greatest_difference_of_t": t_apart(many, folder / "i.y.glm.linear"),
@@ -200,7 +207,8 @@ def kinship(prefix: Path, folder: Path) -> dict[str, object]:
     own, other = table(mine), table(folder / "k.kin0")
     names = [c for c in own.columns if c.upper().lstrip("#") in ("IID1", "IID2")]
     kin = {frozenset(pair): value for *pair, value in own.select(*names, "KINSHIP").iter_rows()}
-    theirs = other.select("#IID1", "IID2", "KINSHIP").iter_rows()
+    pairs = [c for c in other.columns if "IID" in c]
+    theirs = other.select(*pairs, "KINSHIP").iter_rows()
     apart = [abs(kin.get(frozenset((a, b)), np.inf) - value) for a, b, value in theirs]
     return {"pairs": len(apart), "greatest_difference": float(max(apart, default=0.0))}
 
@@ -217,7 +225,8 @@ def components(prefix: Path, folder: Path) -> dict[str, object]:
         for i in range(1, 6)
     ]
     ours("pca", *common, "--r2", 0.2, "--window", "500kb", "--out", folder / "pruned.tsv")
-    kept = table(folder / "pruned.loadings.tsv")
+    path = folder / "pruned.loadings.tsv"
+    kept = pl.read_csv(path, separator="\t", comment_prefix="#", infer_schema_length=None)
     return {
         "least_correlation_of_components_1_to_5": min(r),
         "one_less_correlation": [1 - x for x in r],

@@ -39,6 +39,48 @@ def test_what_is_kept_is_loaded_without_the_compiler(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.glob("*.o")} == kept
 
 
+BESIDE = """
+import sys, numpy as np
+from equipoise.native import compiled
+from equipoise.packed.counts import genotype_counts
+
+@compiled
+def made(n):
+    if n < 0:
+        raise ValueError("less than nothing")
+    held = np.zeros(n)
+    for i in range(n):
+        held[i] = np.log(i + 1.0)
+    return held
+
+def numba():
+    for n in (3, 1000):
+        assert np.allclose(made(n), np.log(np.arange(n) + 1.0))
+    try:
+        made(-1)
+    except ValueError as error:
+        print(error)
+
+def ours():
+    print(genotype_counts(np.array([[0b11100100]], np.uint8), 4).tolist())
+
+for which in sys.argv[1]:
+    (numba if which == "n" else ours)()
+"""
+
+
+@pytest.mark.parametrize("order", ["onno", "noon", "onon"])
+def test_numbas_own_code_runs_beside_what_is_loaded(tmp_path: Path, order: str) -> None:
+    file = tmp_path / "beside.py"
+    file.write_text(BESIDE)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    said = {"o": "[[1, 1, 1, 1]]", "n": "less than nothing"}
+    for _ in range(2):  # compiled, then loaded
+        command = [sys.executable, str(file), order]
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert ran.stdout.splitlines() == [said[which] for which in order]
+
+
 def test_what_is_kept_and_broken_is_made_anew(tmp_path: Path) -> None:
     scan(tmp_path)
     for path in tmp_path.glob("*.o"):

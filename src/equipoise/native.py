@@ -118,7 +118,10 @@ class Native(Loop):
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
         for symbol, address in addresses.items():
-            binding.add_symbol(symbol, address)
+            # What numba has named itself stays: its own code calls it. What it names later
+            # takes the place of ours.
+            if binding.address_of_symbol(symbol) is None:
+                binding.add_symbol(symbol, address)
         machine = binding.Target.from_default_triple().create_target_machine()
         engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
         engine.add_object_file(binding.ObjectFileRef.from_data(code))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from equipoise.artefacts.gwas_ssf import COLUMNS, DIGITS, replacing
 
-Columns: TypeAlias = Mapping[str, NDArray[Any]]
+Columns: TypeAlias = Mapping[str, NDArray[Any] | pl.Series]
 """Columns of one block of rows, by name, each of shape (variants,)."""
 
 PLACE: Final = COLUMNS[:4]
@@ -165,7 +165,9 @@ def _frames(block: Columns, names: tuple[str, ...]) -> Iterator[pl.DataFrame]:
         )
 
 
-def _column(name: str, values: NDArray[Any]) -> pl.Series:
+def _column(name: str, values: NDArray[Any] | pl.Series) -> pl.Series:
+    if isinstance(values, pl.Series):
+        return values.alias(name)
     kind = values.dtype.kind
     if kind in "iu":
         return pl.Series(name, values, pl.Int64)

@@ -40,6 +40,7 @@ class Variants:
     effect_allele: Text = field(repr=False)
     other_allele: Text = field(repr=False)
     frequency: NDArray[np.float64] | None = field(default=None, repr=False)
+    _frame: pl.DataFrame | None = field(default=None, repr=False)
 
     @property
     def n_variants(self) -> int:
@@ -54,10 +55,13 @@ class Variants:
         """
         chromosome, position, effect, other = (frame[name] for name in HEADER)
         known = frame[FREQUENCY].fill_null(np.nan).to_numpy() if FREQUENCY in frame else None
-        return cls(_text(chromosome), position.to_numpy(), _text(effect), _text(other), known)
+        held = frame.select(HEADER)
+        return cls(_text(chromosome), position.to_numpy(), _text(effect), _text(other), known, held)
 
     def frame(self) -> pl.DataFrame:
         """Return the columns of `HEADER`."""
+        if self._frame is not None:
+            return self._frame
         arrays = (self.chromosome, self.position, self.effect_allele, self.other_allele)
         return pl.DataFrame(
             {

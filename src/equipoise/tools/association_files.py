@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import equipoise
 from equipoise.artefacts import gwas_meta
 from equipoise.artefacts.gwas_writing import Written, write_table
-from equipoise.genotypes.variants import Text
+from equipoise.genotypes.variants import HEADER, Text
 from equipoise.tools.sites import Sites
 
 ROWS: Final = 100_000
@@ -112,44 +112,41 @@ def _inflation(rows: Rows) -> dict[str, Any]:
     return {"lambda_gc": round(median / NormalDist().inv_cdf(0.25) ** 2, 4)}
 
 
-def _blocks(sites: Sites, rows: Rows, reduction: Any) -> Iterator[dict[str, NDArray[Any]]]:
+def _blocks(sites: Sites, rows: Rows, reduction: Any) -> Iterator[dict[str, Any]]:
     """Yield the table in blocks, and tell the reduction of each."""
     named = _own_names(sites.ids)
     for start in range(0, max(sites.n_variants, 1), ROWS):
         block = _block(sites, rows, slice(start, start + ROWS), named)
         if reduction is not None:
-            reduction.add(block)
+            reduction.add({name: np.asarray(values) for name, values in block.items()})
         yield block
 
 
-def _block(sites: Sites, rows: Rows, part: slice, named: Sequence[str]) -> dict[str, NDArray[Any]]:
-    v = sites.variants
-    chromosome, effect, other = (
-        _series(x[part]) for x in (v.chromosome, v.effect_allele, v.other_allele)
-    )
-    position = pl.Series(v.position[part])
+def _block(sites: Sites, rows: Rows, part: slice, named: Sequence[str]) -> dict[str, Any]:
+    rows_of = sites.variants.frame()[part]
+    chromosome, position, effect, other = (rows_of[name] for name in HEADER)
     joined = pl.select(
         pl.concat_str(chromosome, position.cast(pl.String), other, effect, separator="_")
     )
-    block: dict[str, NDArray[Any]] = {
-        "chromosome": chromosome.to_numpy(),
-        "base_pair_location": v.position[part],
-        "effect_allele": effect.to_numpy(),
-        "other_allele": other.to_numpy(),
+    block: dict[str, Any] = {
+        "chromosome": chromosome,
+        "base_pair_location": position.to_numpy(),
+        "effect_allele": effect,
+        "other_allele": other,
         "beta": rows.beta[part],
         "standard_error": rows.standard_error[part],
         "effect_allele_frequency": rows.frequency[part],
         "neg_log_10_p_value": rows.neg_log_10_p[part],
-        "variant_id": joined.to_series().to_numpy(),
+        "variant_id": joined.to_series(),
         "n": rows.n[part],
         "status": rows.status[part],
     }
     ids = _series(sites.ids[part])
     known = ids.str.contains("^rs[0-9]+$")
     if "rsid" in named:
-        block["rsid"] = ids.set(~known, None).to_numpy()
+        block["rsid"] = ids.set(~known, None)
     if "name" in named:
-        block["name"] = ids.set(known, None).to_numpy()
+        block["name"] = ids.set(known, None)
     if rows.method is not None:
         block["method"] = rows.method[part]
     return block
