@@ -65,6 +65,35 @@ def loaded(genotypes: Path, phenotypes: Path, out: Path, threads: int) -> float:
     return float(ran.stdout)
 
 
+SCAN = """
+import sys, time
+from pathlib import Path
+from equipoise.tools import design, linear, people, sites
+from equipoise.tools.executors import executor
+names = tuple({names!r})
+opened = sites.open_sites([sys.argv[1]])
+matched = people.match(opened, [people.read_tables([Path(sys.argv[2])], ("y",), names)], 1)
+columns = design.design(matched, ("y",), names)
+(cohort,) = columns.cohorts(opened, matched)
+times = []
+with executor(int(sys.argv[3])) as pool:
+    for _ in range(4):
+        began = time.perf_counter()
+        linear.at_one_site(cohort, columns, pool, lambda done: None)
+        times.append(time.perf_counter() - began)
+print(sorted(times[1:])[1])
+"""
+
+
+def scan(genotypes: Path, phenotypes: Path, threads: int) -> float:
+    """Return wall seconds of the scan alone: no start, no reading of lists, no table."""
+    code = SCAN.format(names=COVARIATES)
+    command = [sys.executable, "-c", code, f"{genotypes}.bed", str(phenotypes), str(threads)]
+    environment = {**os.environ, **ONE_THREAD}
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return float(ran.stdout)
+
+
 def ratio(peer: list[dict[str, float]], ours: list[dict[str, float]], of: str = "cpu") -> float:
     """Return how many times quicker we are, the median over pairs."""
     return statistics.median(p[of] / o[of] for p, o in zip(peer, ours, strict=True))
@@ -123,6 +152,7 @@ def main() -> None:
         ]
         mine, peer = [list(runs) for runs in zip(*pairs, strict=True)]
         quiet = {threads: loaded(full, trait, ours, threads) for threads in (1, 2)}
+        alone = {threads: scan(full, trait, threads) for threads in (1, 2)}
         two = [timed([*one, "--threads", "2"]) for _ in range(RUNS)]
         found["linear"] = {
             "ours": middle(mine),
@@ -134,6 +164,9 @@ def main() -> None:
             "two_threads": middle(two),
             "one_thread_over_two_wall": ratio(mine, two, "wall"),
             "one_thread_over_two_loaded": quiet[1] / quiet[2],
+            "scan_alone_seconds": alone,
+            "one_thread_over_two_scan_alone": alone[1] / alone[2],
+            "scan_alone_over_floor": alone[1] / least["seconds"],
             "ours_over_floor_loaded": quiet[1] / least["seconds"],
             "ours_over_floor_cpu": middle(mine)["cpu"] / least["seconds"],
             "agreement": agreement(ours, folder / "theirs.y.glm.linear"),

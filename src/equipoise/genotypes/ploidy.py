@@ -41,11 +41,11 @@ def ploidies(chromosome: Text) -> dict[Ploidy, NDArray[np.int64]]:
     """
     if not len(chromosome):
         return {Ploidy.DIPLOID: np.zeros(0, np.int64)}
-    changes = np.asarray(chromosome[1:] != chromosome[:-1], np.bool_)
+    changes = chromosome[1:] != chromosome[:-1]
     begins = np.append(0, np.flatnonzero(changes) + 1)
     ends = np.append(begins[1:], len(chromosome))
     found: dict[Ploidy, list[NDArray[np.int64]]] = {}
     for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
         kind = _NAMES.get(str(chromosome[begin]), Ploidy.DIPLOID)
-        found.setdefault(kind, []).append(np.arange(begin, end))
+        found.setdefault(kind, list[NDArray[np.int64]]()).append(np.arange(begin, end))
     return {kind: np.concatenate(found[kind]) for kind in Ploidy if kind in found}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -16,6 +16,15 @@ from equipoise.solvers.inflation import chi_square
 from equipoise.solvers.ld_score import LdRegression, ld_regression
 from equipoise.tools.association_files import Rows, Wanted
 from equipoise.tools.sites import Sites
+
+_COUNTS: Final = {
+    "in_genotypes": "in the genotypes",
+    "not_in_phenotypes": "not in the table",
+    "without_trait": "without the trait",
+    "without_covariate": "without a covariate",
+    "taken": "taken",
+    "phenotypes_not_in_genotypes": "in the table only",
+}
 
 __all__ = ["Reduction", "write_page"]
 
@@ -33,12 +42,15 @@ def write_page(
     if wanted.report is not None:
         summary = Summary(
             trait=said["trait"],
-            genome_build=wanted.build or "not stated",
+            genome_build=wanted.build or "a build not stated",
             model=said["model"],
             equipoise=equipoise.__version__,
             table=path.name,
             covariates=said["covariates"],
-            people=said["people"],
+            people={
+                site: {_COUNTS[name]: n for name, n in counts.items()}
+                for site, counts in said["people"].items()
+            },
             cases=said.get("cases"),
             controls=said.get("controls"),
             ld=ld,
