@@ -47,5 +47,6 @@ def ploidies(chromosome: Text) -> dict[Ploidy, NDArray[np.int64]]:
     found: dict[Ploidy, list[NDArray[np.int64]]] = {}
     for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
         kind = _NAMES.get(str(chromosome[begin]), Ploidy.DIPLOID)
-        found.setdefault(kind, list[NDArray[np.int64]]()).append(np.arange(begin, end))
+        run: NDArray[np.int64] = np.arange(int(begin), int(end), dtype=np.int64)
+        found[kind] = [*found.get(kind, []), run]
     return {kind: np.concatenate(found[kind]) for kind in Ploidy if kind in found}
