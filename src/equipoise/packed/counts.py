@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from equipoise.packed.decode import Block, check, people, width
 from equipoise.packed.loops import count
+from equipoise.packed.processor import LANES
 
 
 def genotype_counts(
@@ -35,14 +36,12 @@ def cell_counts(block: Block, n_samples: int, cells: NDArray[np.bool_]) -> NDArr
            [[0, 0, 1, 1]]])
     """
     check(block, n_samples)
-    words = -(-width(n_samples) // 8)
-    masks = np.zeros((len(cells), words * 8), np.uint8)
+    masks = np.zeros((len(cells), -(-width(n_samples) // LANES) * LANES), np.uint8)
     for mask, cell in zip(masks, cells, strict=True):
         mask[: width(n_samples)] = people(n_samples, cell) & np.uint8(0b01010101)
     counts = np.zeros((len(cells), len(block), 4), np.int64)
     if block.size:
-        bits = masks.view(np.uint64)
-        count(np.ascontiguousarray(block), bits, np.zeros(bits.shape[1], np.uint64), counts)
+        count(np.ascontiguousarray(block), masks, np.zeros(LANES, np.uint8), counts)
     upper, lower, both = counts[..., 0], counts[..., 1], counts[..., 2]
     everybody = cells.sum(axis=1)[:, None]
     a1, het, missing = everybody - upper - lower + both, upper - both, lower - both

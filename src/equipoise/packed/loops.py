@@ -26,26 +26,26 @@ def look_up(block: Any, pairs: Any, found: Any) -> None:
             found[v, 2 * place + 1] = pairs[v, block[v, place] >> np.uint8(4)]
 
 
-@native("uint8[:,:]", "uint64[:,:]", "uint64[:]", "int64[:,:,:]")
-def count(block: Any, masks: Any, row: Any, counts: Any) -> None:
-    """Write how many people of each cell have the upper bit, the lower bit, and both.
+@native("uint8[:,:]", "uint8[:,:]", "uint8[:]", "int64[:,:,:]")
+def count(block: Any, masks: Any, tail: Any, counts: Any) -> None:
+    """Add how many people of each cell have the upper bit, the lower bit, and both.
 
-    row  (words,) room to work in
+    masks  (cells, bytes up to whole vectors) the lower bit of each person of a cell
+    tail   (LANES,) room to work in, zeros
     """
     wide = block.shape[1]
+    full = wide - wide % LANES
     for v in range(block.shape[0]):
-        address = block.ctypes.data + v * block.strides[0]
-        for w in range(masks.shape[1]):
-            row[w] = word(address + 8 * w, wide - 8 * w)
+        source = block.ctypes.data + v * block.strides[0]
+        for i in range(wide - full):
+            tail[i] = block[v, full + i]
         for c in range(masks.shape[0]):
-            upper = lower = both = np.uint64(0)
-            for w in range(masks.shape[1]):
-                low = row[w] & masks[c, w]
-                high = (row[w] >> np.uint64(1)) & masks[c, w]
-                upper += vectors.ones(high)
-                lower += vectors.ones(low)
-                both += vectors.ones(high & low)
-            counts[c, v, 0], counts[c, v, 1], counts[c, v, 2] = upper, lower, both
+            mask = masks.ctypes.data + c * masks.strides[0]
+            sums = counts.ctypes.data + c * counts.strides[0] + v * counts.strides[1]
+            if full:
+                vectors.tally(source, mask, full, sums)
+            if wide > full:
+                vectors.tally(tail.ctypes.data, mask + full, LANES, sums)
 
 
 @compiled

@@ -98,12 +98,11 @@ def _of_whole(whole: NDArray[np.int64], grid: NDArray[np.float64]) -> Columns:
 
 
 def _digits(whole: NDArray[np.int64]) -> NDArray[np.int8]:
-    left, rows = whole.T, list[NDArray[np.int64]]()
-    for _ in range(_DIGITS):
-        low = (left + 128 & 255) - 128
-        rows.append(low)
-        left = left - low >> 8
-    return _ordered(np.stack(rows, axis=1).reshape(len(left) * _DIGITS, whole.shape[0]))
+    # w = sum of d 256^i with d from -128 to 127: w + 128 sum of 256^i has the bytes d + 128.
+    raised = (whole.T + 0x80808080).astype("<u4", order="C")
+    natural = raised.view(np.uint8).reshape(*raised.shape, _DIGITS) ^ np.uint8(128)
+    rows = natural.view(np.int8).transpose(0, 2, 1)
+    return _ordered(rows.reshape(len(raised) * _DIGITS, len(whole)))
 
 
 def _ordered(natural: NDArray[Any]) -> NDArray[np.int8]:
@@ -133,8 +132,13 @@ def product(block: Block, held: Columns, of: Of = "dosage") -> NDArray[np.float6
 def whole_product(block: Block, held: Columns, of: Of = "dosage") -> NDArray[np.int64]:
     """Return the sums in units of each column's grid, (variants, columns), exact."""
     sums = multiply_rows(block, held.digits, held.n_samples, of)[:, : held.n * _DIGITS]
-    powers = 1 << 8 * np.arange(_DIGITS, dtype=np.int64)
-    return sums.reshape(len(block), held.n, _DIGITS) @ powers
+    digits = sums.reshape(len(block), held.n, _DIGITS)
+    # Horner's rule: numpy's product of whole numbers is slower.
+    total = digits[:, :, -1].copy()
+    for place in reversed(range(_DIGITS - 1)):
+        total <<= 8
+        total += digits[:, :, place]
+    return total
 
 
 def multiply_rows(

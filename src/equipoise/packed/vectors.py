@@ -189,6 +189,38 @@ def ones(_: Any, word: Any) -> Any:
 
 
 @instruction
+def tally(_: Any, source: Any, masks: Any, size: Any, out: Any) -> Any:
+    """Add to three sums of 64 bits how often the upper bit, the lower one, and both are set.
+
+    Of the people whose lower bit `masks` has; `size` bytes at each address, a multiple of 64.
+    """
+
+    def build(context: Any, b: Any, _: Any, args: Any) -> Any:
+        source, masks, size, out = args
+        each = ir.VectorType(_I64, 8)
+        counted = _declared(b, "llvm.ctpop.v8i64", each, [each])
+        across = _declared(b, "llvm.vector.reduce.add.v8i64", _I64, [each])
+        entry, index, end = _loop(b, size)
+        body = b.block
+        sums = [b.phi(each) for _ in range(3)]
+        held = _load(b, b.add(source, index), each)
+        mask = _load(b, b.add(masks, index), each)
+        high = b.and_(b.lshr(held, ir.Constant(each, [1] * 8)), mask)
+        low = b.and_(held, mask)
+        for total, bits in zip(sums, (high, low, b.and_(high, low)), strict=True):
+            total.add_incoming(ir.Constant(each, [0] * 8), entry)
+            total.add_incoming(b.add(total, b.call(counted, [bits])), body)
+        end()
+        for i, total in enumerate(sums):
+            place = _at(b, b.add(out, ir.Constant(_I64, 8 * i)), _I64)
+            found = b.call(across, [total.incomings[1][0]])
+            b.store(b.add(b.load(place), found), place)
+        return context.get_dummy_value()
+
+    return types.void(types.uintp, types.uintp, types.intp, types.uintp), build
+
+
+@instruction
 def first_one(_: Any, word: Any) -> Any:
     """Return the place of the lowest bit that is set; 64 where none is."""
     never = ir.Constant(ir.IntType(1), 0)
