@@ -2,16 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any, Final
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
-
-from equipoise.dossier import manhattan, quantiles, words
+from equipoise.dossier import manhattan, quantiles
 from equipoise.dossier.picture import Picture
 from equipoise.dossier.reduction import SUGGESTIVE, Reduction
-from equipoise.dossier.render import policy
+from equipoise.dossier.templating import environment, own, policy
 from equipoise.solvers.inflation import lambda_1000, lambda_of_median
 from equipoise.solvers.ld_score import LdRegression
 
@@ -60,18 +56,18 @@ def association_report(scan: Reduction, summary: Summary) -> str:
 
     Every text of `scan` and `summary` is taken for untrusted and escaped.
     """
-    style = Markup(_file("page.css") + STYLE)  # noqa: S704  (our own)
+    style = own("page.css", STYLE)
     sketch, qq = manhattan.picture(scan), quantiles.picture(scan)
     inflation = lambda_of_median(scan.median()) if scan.tested else None
     loci = scan.loci(manhattan.GENOME_WIDE)
     return (
-        _environment()
+        environment(*_FILTERS)
         .get_template("association_report.html.j2")
         .render(
             scan=scan,
             summary=summary,
             style=style,
-            policy=policy(style, ""),
+            policy=policy(style),
             manhattan=sketch,
             quantiles=qq,
             inflation=inflation,
@@ -129,21 +125,3 @@ def _verdict(found: LdRegression | None) -> str:
     if found.intercept_se > 0.1:
         return "The interval of the intercept holds 1, but it is too wide to say much."
     return "The interval of the intercept holds 1: no sign of structure or relatives."
-
-
-def _environment() -> Any:
-    # Any: jinja2 types its tables of filters and tests by the entries of its own.
-    environment: Any = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=words.clean,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=FunctionLoader(_file),
-    )
-    environment.filters |= {name: getattr(words, name) for name in _FILTERS}
-    return environment
-
-
-def _file(name: str) -> str:
-    return resources.files("equipoise.dossier").joinpath("templates", name).read_text("utf-8")

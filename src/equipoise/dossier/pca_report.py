@@ -5,17 +5,15 @@ Each person is a point without a name. The page is for whoever holds the genotyp
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, Final
 
 import numpy as np
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from equipoise.dossier import svg, words
 from equipoise.dossier.curves import Curve
-from equipoise.dossier.render import policy
+from equipoise.dossier.templating import environment, own, policy
 
 COLOURS: Final = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#262626", "#7a5c00"),
@@ -61,7 +59,7 @@ def render(
     names    (k,) of the components
     labels   (samples,) what people are coloured by: the site, or the nearest reference
     """
-    style = Markup(_file("page.css") + _STYLE)  # noqa: S704  (our own)
+    style = own("page.css", _STYLE)
     groups, colour = _groups(labels)
     told = [i for i in range(len(names)) if np.isfinite(placed[:, i]).all()]
     pairs = list(zip(told[::2], told[1::2], strict=False))[:PAIRS]
@@ -69,10 +67,11 @@ def render(
         (f"{names[i]} and {names[j]}", people(placed[:, [i, j]], (names[i], names[j]), colour))
         for i, j in pairs
     ]
-    return _template().render(
+    page = environment("whole", "percent", "count").get_template("pca_report.html.j2")
+    return page.render(
         content=content,
         style=style,
-        policy=policy(style, ""),
+        policy=policy(style),
         maps=maps,
         scree=scree(content["components"]),
         groups=groups,
@@ -152,21 +151,3 @@ def _groups(labels: Sequence[str]) -> tuple[list[Group], NDArray[np.int64]]:
     if len(names) > most:
         groups.append(Group(OTHERS, most, int(counts[order[most:]].sum())))
     return groups, colour[back]
-
-
-def _template() -> Any:
-    # Any: jinja2 types its tables of filters by the entries of its own.
-    environment: Any = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=words.clean,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=FunctionLoader(_file),
-    )
-    environment.filters |= {"whole": words.whole, "percent": words.percent, "count": words.count}
-    return environment.get_template("pca_report.html.j2")
-
-
-def _file(name: str) -> str:
-    return resources.files("equipoise.dossier").joinpath("templates", name).read_text("utf-8")

@@ -4,18 +4,16 @@ It is made from the content of `summary.json` alone, so no person's ID or value 
 """
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from math import log10
 from typing import Any, Final
 
 import numpy as np
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from equipoise.dossier import svg, words
 from equipoise.dossier.curves import Curve
 from equipoise.dossier.quantiles import band
-from equipoise.dossier.render import policy
+from equipoise.dossier.templating import environment, own, policy
 
 HIDDEN: Final = "<5"
 DEGREES: Final = ((0.0442, ""), (0.0884, "2nd"), (0.177, "1st"), (0.354, "same"))
@@ -38,34 +36,17 @@ def render(content: Mapping[str, Any], *, several: bool) -> str:
 
     several  whether numbers of people from 1 to 4 are hidden, which they then are in `content`
     """
-    style = Markup(_file("page.css") + _STYLE)  # noqa: S704  (our own)
-    page = _environment().get_template("quality_report.html.j2")
+    style = own("page.css", _STYLE)
+    templates = environment("percent", "count", whole=_whole)
+    page = templates.get_template("quality_report.html.j2")
     sites = {name: _drawn(site) for name, site in content["sites"].items()}
     return page.render(
-        content=content, several=several, style=style, policy=policy(style, ""), drawn=sites
+        content=content, several=several, style=style, policy=policy(style), drawn=sites
     )
-
-
-def _environment() -> Any:
-    # Any: jinja2 types its tables of filters by the entries of its own.
-    environment: Any = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=words.clean,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=FunctionLoader(_file),
-    )
-    environment.filters |= {"whole": _whole, "percent": words.percent, "count": words.count}
-    return environment
 
 
 def _whole(number: int | None) -> str:
     return words.whole(number, HIDDEN)
-
-
-def _file(name: str) -> str:
-    return resources.files("equipoise.dossier").joinpath("templates", name).read_text("utf-8")
 
 
 def _drawn(site: Mapping[str, Any]) -> dict[str, Any]:

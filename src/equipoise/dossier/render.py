@@ -1,14 +1,8 @@
 """The dossier of a run: one page to be read to the end, from the question to the ledger."""
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib import resources
 from typing import Any, Final
-
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
 
 from equipoise.artefacts.gwas_ssf import Statistics
 from equipoise.consent.terms import find
@@ -23,6 +17,7 @@ from equipoise.dossier import (
     quantiles,
     words,
 )
+from equipoise.dossier.templating import environment, own, policy
 
 TOP: Final = 10
 """Associations in the table."""
@@ -47,10 +42,10 @@ def render(study: Mapping[str, Any], results: Mapping[str, Any], table: Statisti
     Every text in them is taken for untrusted and escaped. KeyError where a key that
     docs/results.md promises is missing.
     """
-    style, script = (Markup(_file(name)) for name in ("page.css", "page.js"))  # noqa: S704  (our own)
+    style, script = own("page.css"), own("page.js")
     notes = _notes(results["participants"])
     illustrative = any(is_illustrative(note) for note in notes)
-    page = _environment().get_template("page.html.j2")
+    page = _templates().get_template("page.html.j2")
     return page.render(
         study=study,
         results=results,
@@ -73,18 +68,6 @@ def render(study: Mapping[str, Any], results: Mapping[str, Any], table: Statisti
     )
 
 
-def policy(style: str, script: str) -> str:
-    """Return the policy that lets the page run its own script and style, and fetch nothing."""
-    rules = [
-        "default-src 'none'",
-        f"style-src '{_digest(style)}'",
-        f"script-src '{_digest(script)}'",
-        "base-uri 'none'",
-        "form-action 'none'",
-    ]
-    return "; ".join(rules)
-
-
 def is_illustrative(text: str) -> bool:
     """Say whether a note tells that something is made up.
 
@@ -95,36 +78,17 @@ def is_illustrative(text: str) -> bool:
 
 
 @cache
-def _environment() -> Any:
-    # Any: jinja2 types its tables of filters and tests by the entries of its own.
-    environment: Any = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=words.clean,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=FunctionLoader(_file),
-    )
-    environment.filters |= {name: getattr(words, name) for name in _FILTERS}
-    environment.filters |= {"signed": curves.signed}
-    environment.tests["illustrative"] = is_illustrative
-    environment.globals |= {
+def _templates() -> Any:
+    made = environment(*_FILTERS, signed=curves.signed)
+    made.tests["illustrative"] = is_illustrative
+    made.globals |= {
         "auc_bar": curves.auc_bar,
         "share_bar": curves.share_bar,
         "weight_bar": curves.weight_bar,
         "line": manhattan.GENOME_WIDE,
         "hidden": ancestry.HIDDEN,
     }
-    return environment
-
-
-def _file(name: str) -> str:
-    return resources.files("equipoise.dossier").joinpath("templates", name).read_text("utf-8")
-
-
-def _digest(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"
+    return made
 
 
 def _purpose(purpose: str) -> str:

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import polars as pl
-
 import equipoise
 from equipoise.artefacts import ld_score_file
 from equipoise.artefacts.files import write_whole
@@ -72,7 +70,7 @@ def write_page(
 
 
 def _regression(sites: Sites, rows: Rows, wanted: Wanted) -> LdRegression:
-    names = pl.Series(sites.variants.chromosome.astype(object), dtype=pl.String).to_list()
+    names = sites.variants.chromosome.tolist()
     read = ld_score_file.read(wanted.ld_scores)
     scores = ld_score_file.matched(read, names, sites.variants.position)
     return ld_regression(chi_square(rows.neg_log_10_p), scores)
