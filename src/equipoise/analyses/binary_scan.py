@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.analyses.frequency import Frequencies
-from equipoise.analyses.linear import inverses
+from equipoise.analyses.linear import inverses, terms_of
 from equipoise.cohort import Cohort, Columns, Held, blocks_of
 from equipoise.errors import InputError
 from equipoise.record import exact, grid
@@ -77,7 +77,7 @@ class NullLogistic:
 
     def summarise(self, cohort: Cohort, state: NullState) -> Iterator[Sums]:
         """Yield the site's sums at the present log odds."""
-        terms = _terms(cohort, self.covariates)
+        terms = terms_of(cohort, self.covariates)
         mu = probability(terms @ state.coefficients)
         weight = mu * (1.0 - mu)
         yield {
@@ -112,7 +112,7 @@ class NullLogistic:
 
     def derive(self, cohort: Cohort, result: NullFit) -> Columns:
         """Return `null_fitted`, each person's probability by the covariates alone."""
-        return {FITTED: probability(_terms(cohort, self.covariates) @ result.coefficients)}
+        return {FITTED: probability(terms_of(cohort, self.covariates) @ result.coefficients)}
 
     def _ended(self, state: NullState) -> bool:
         return state.rounds >= self.rounds or bool(state.change < SETTLED)
@@ -202,7 +202,7 @@ class BinaryScan:
         del state
         # Within their bounds, as a study's columns are; the products refuse anything beyond.
         most = np.array([1.0, *self.bounds])
-        terms = np.clip(_terms(cohort, self.covariates), -most, most)
+        terms = np.clip(terms_of(cohort, self.covariates), -most, most)
         mu = np.clip(cohort.column(FITTED), 0.0, 1.0)
         residual, weight = cohort.column(self.trait) - mu, mu * (1.0 - mu)
         weighted = weight[:, None] * terms
@@ -280,7 +280,3 @@ class BinaryScan:
     def _reads(self) -> tuple[Read, ...]:
         pairs = zip(self.covariates, self.bounds, strict=True)
         return (*(Read(n, None, two_valued=b <= 1) for n, b in pairs), Read(FITTED, None))
-
-
-def _terms(cohort: Cohort, covariates: tuple[str, ...]) -> Array:
-    return np.column_stack([np.ones(cohort.n), *map(cohort.column, covariates)])

@@ -33,8 +33,8 @@ def reliable(frequencies: Frequencies, census: People) -> NDArray[np.bool_]:
     """Return which variants a linear test can be trusted for, (folds + 1, variants).
 
     Those with at least `LEAST_EXPECTED` minor alleles expected in the smaller of cases and
-    others of each training set (Cochran 1954, doi:10.2307/3001616): below it the test's tail is far heavier than
-    Student's, and chance passes any threshold.
+    others of each training set (Cochran 1954, doi:10.2307/3001616): below it the test's
+    tail is far heavier than Student's, and chance passes any threshold.
     """
     alleles, called = frequencies.alleles, frequencies.called
     minor = np.minimum(alleles, 2 * called - alleles)

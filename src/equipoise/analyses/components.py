@@ -40,7 +40,7 @@ from equipoise.record import exact, grid
 from equipoise.solvers.krylov import first_basis, next_basis, ritz, trace_of_square
 from equipoise.solvers.spectrum import Noise, above_noise, all_found, converged, effective_number
 from equipoise.step import Done, Next
-from equipoise.sums import GENOTYPE, Field, Read, Schema, Sums, quantum_for
+from equipoise.sums import GENOTYPE, Read, Schema, Sums, real
 
 FINE = 2.0**-30
 BLOCK = 512
@@ -173,17 +173,10 @@ class Components:
         most = 2 * (1 - self.least_frequency) / self.least_frequency  # the square of |x|
         # |x'v| <= |x| |v|, and |v| is 1 but for the grid.
         per_person = most * sqrt(self.size) * (1 + 2.0**-10)
-        limit = max(per_person * self.people, 1.0)
-        product = Field(
-            shape=(self.size, self.width),
-            per_person=per_person,
-            limit=limit,
-            quantum=quantum_for(limit),
-            reads=(Read(GENOTYPE, 2),),
-            directions=self.width,
-            block=(0, self.n_variants),
-        )
-        return Schema(({"product": product},))
+        reads = (Read(GENOTYPE, 2),)
+        product = real((self.size, self.width), per_person, self.people, reads=reads)
+        told = replace(product, directions=self.width, block=(0, self.n_variants))
+        return Schema(({"product": told},))
 
     def summarise(self, cohort: Cohort, state: ComponentsState) -> Iterator[Sums]:
         """Yield the site's X'X V; rows beyond the pruned variants are zero."""

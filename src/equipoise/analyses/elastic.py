@@ -29,29 +29,22 @@ from equipoise.analyses.candidates import Candidates, candidates, least_t, relia
 from equipoise.analyses.census import People
 from equipoise.analyses.frequency import Frequencies
 from equipoise.analyses.hardy import HardyWeinberg
-from equipoise.analyses.imputation import centred, dosages
+from equipoise.analyses.imputation import centred, dosages, gram_field
 from equipoise.analyses.linear import (
     LEAST_VARIANCE,
     Association,
+    covariate_fields,
     covariate_reads,
+    covariate_sums,
     inverses,
+    terms_of,
 )
 from equipoise.analyses.nets import GRID, ElasticState, Nets
 from equipoise.analyses.training import places, totals_without
 from equipoise.cohort import Cohort, Columns
 from equipoise.solvers.elastic_net import elastic_net
 from equipoise.step import Done, Next
-from equipoise.sums import (
-    GENOTYPE,
-    PEOPLE_PER_COLUMN,
-    Block,
-    Field,
-    Read,
-    Schema,
-    Sums,
-    quantum_for,
-    real,
-)
+from equipoise.sums import GENOTYPE, PEOPLE_PER_COLUMN, Block, Read, Schema, Sums, real
 
 Array = NDArray[np.float64]
 
@@ -101,13 +94,9 @@ class ElasticNet:
         """Yield the site's sums by fold; unused columns are zero."""
         del state
         y = cohort.column(self.trait)
-        terms = np.column_stack([np.ones(cohort.n), *map(cohort.column, self.covariates)])
+        terms = terms_of(cohort, self.covariates)
         members = [np.flatnonzero(cohort.fold == f) for f in range(self.folds)]
-        yield {
-            "cc": np.stack([terms[m].T @ terms[m] for m in members]),
-            "cy": np.stack([terms[m].T @ y[m] for m in members]),
-            "yy": np.stack([y[m] @ y[m] for m in members]),
-        }
+        yield covariate_sums(terms, y, members)
         for found in self.candidates():
             g = np.zeros((self.columns, cohort.n))
             g[: len(found.variants)] = dosages(cohort, found.variants, self.frequencies)
@@ -174,8 +163,8 @@ class ElasticNet:
         chosen = self.candidates()
         active = [w for w, found in enumerate(chosen) if len(found.variants)]
         weights = self._weights(state, [chosen[w] for w in active])
-        used = [np.arange(len(chosen[w].variants)) for w in active]
-        parts = [weights[i][..., u] for i, u in enumerate(used)]
+        used = [len(chosen[w].variants) for w in active]
+        parts = [weights[i, ..., :n] for i, n in enumerate(used)]
         size = (self.folds + 1, self.folds + 1, len(self.penalties) // 2, 0)
         strength = self._strength()
         best = np.where(strength.max(axis=1) > 0, strength.argmax(axis=1), -1)
@@ -186,10 +175,10 @@ class ElasticNet:
         none = np.zeros((0, 1 + len(self.background)))
         return Nets(
             variants=np.concatenate([np.zeros(0, np.int64), *(chosen[w].variants for w in active)]),
-            window=np.repeat(np.array(active, np.int64), [len(u) for u in used]),
+            window=np.repeat(np.array(active, np.int64), used),
             weights=np.concatenate([np.zeros(size), *parts], axis=-1),
             background=np.concatenate(
-                [none, *(state.background[i][u] for i, u in enumerate(used))]
+                [none, *(state.background[i, :n] for i, n in enumerate(used))]
             ),
             covariates=state.covariates[place],
             means=state.means,
@@ -247,34 +236,15 @@ class ElasticNet:
         return list(zip(self.windows[:-1], self.windows[1:], strict=True))
 
     def _people(self) -> Block:
-        k, most = len(self.covariates) + 1, max((1.0, *self.bounds))
-        reads = covariate_reads(self.covariates, self.bounds, degree=2)
-        first = covariate_reads(self.covariates, self.bounds)
-        case = Read(self.trait, 1, two_valued=True)
-        over, n = ("fold",), self.people
-        return {
-            "cc": real((self.folds, k, k), most**2, n, over, reads),
-            "cy": real((self.folds, k), most, n, over, (*first, case)),
-            "yy": real((self.folds,), 1.0, n, over, (Read(self.trait, 2),)),
-        }
+        return covariate_fields(self.people, self.folds, self.trait, self.covariates, self.bounds)
 
     def _window(self, block: tuple[int, int]) -> Block:
         p, k, most = self.columns, len(self.covariates) + 1, max((1.0, *self.bounds))
-        limit, over = max(4.0 * self.people, 1.0), ("fold",)
-        gg = Field(
-            shape=(self.folds, p, p),
-            per_person=4.0,
-            limit=limit,
-            quantum=quantum_for(limit),
-            over=over,
-            reads=(Read(GENOTYPE, 2),),
-            directions=p,
-            block=block,
-        )
+        over = ("fold",)
         g, case = Read(GENOTYPE, 1), Read(self.trait, 1, two_valued=True)
         first = (*covariate_reads(self.covariates, self.bounds), g)
         return {
-            "gg": gg,
+            "gg": gram_field((self.folds, p, p), self.people, block, over),
             # The scan has released these very sums: they tell no more of G'G than it did.
             "cg": real((self.folds, k, p), 2 * most, self.people, over, first),
             "gy": real((self.folds, p), 2.0, self.people, over, (g, case)),

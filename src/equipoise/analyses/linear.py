@@ -110,13 +110,11 @@ class LinearScan:
         """Yield the site's sums by fold."""
         del state
         y = cohort.column(self.trait)
-        terms = np.column_stack([np.ones(cohort.n), *map(cohort.column, self.covariates)])
+        terms = terms_of(cohort, self.covariates)
         members = [np.flatnonzero(cohort.fold == f) for f in range(self.folds)]
         yield {
             "n": np.array([len(m) for m in members], np.float64),
-            "cc": np.stack([terms[m].T @ terms[m] for m in members]),
-            "cy": np.stack([terms[m].T @ y[m] for m in members]),
-            "yy": np.stack([y[m] @ y[m] for m in members]),
+            **covariate_sums(terms, y, members),
         }
 
         def variants(start: int, stop: int) -> Sums:
@@ -159,15 +157,9 @@ class LinearScan:
         return blocks_of(self.n_variants, self.block_size)
 
     def _people(self) -> Block:
-        k, over, most = len(self.covariates) + 1, ("fold",), max((1.0, *self.bounds))
-        terms = covariate_reads(self.covariates, self.bounds, degree=2)
-        first = covariate_reads(self.covariates, self.bounds)
-        n, folds = self.people, self.folds
         return {
-            "n": head_count((folds,), n, over),
-            "cc": real((folds, k, k), most**2, n, over, terms),
-            "cy": real((folds, k), most, n, over, (*first, Read(self.trait, 1, two_valued=True))),
-            "yy": real((folds,), 1.0, n, over, (Read(self.trait, 2),)),
+            "n": head_count((self.folds,), self.people, ("fold",)),
+            **covariate_fields(self.people, self.folds, self.trait, self.covariates, self.bounds),
         }
 
     def _variants(self, block: tuple[int, int]) -> Block:
@@ -184,6 +176,37 @@ class LinearScan:
             "gy": real((folds, size), 2.0, n, over, (g, Read(self.trait, 1, two_valued=True))),
             "gg": real((folds, size), 4.0, n, over, (Read(GENOTYPE, 2),)),
         }
+
+
+def terms_of(cohort: Cohort, covariates: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return a column of ones and the covariates, (samples, k + 1)."""
+    return np.column_stack([np.ones(cohort.n), *map(cohort.column, covariates)])
+
+
+def covariate_sums(
+    terms: NDArray[np.float64], y: NDArray[np.float64], members: Sequence[NDArray[np.int64]]
+) -> Sums:
+    """Return C'C, C'y and y'y of each fold; `members` are the people of each."""
+    return {
+        "cc": np.stack([terms[m].T @ terms[m] for m in members]),
+        "cy": np.stack([terms[m].T @ y[m] for m in members]),
+        "yy": np.stack([y[m] @ y[m] for m in members]),
+    }
+
+
+def covariate_fields(
+    people: int, folds: int, trait: str, covariates: tuple[str, ...], bounds: tuple[float, ...]
+) -> Block:
+    """Return the declaration of `covariate_sums`."""
+    k, over, most = len(covariates) + 1, ("fold",), max((1.0, *bounds))
+    twice = covariate_reads(covariates, bounds, degree=2)
+    first = covariate_reads(covariates, bounds)
+    case = Read(trait, 1, two_valued=True)
+    return {
+        "cc": real((folds, k, k), most**2, people, over, twice),
+        "cy": real((folds, k), most, people, over, (*first, case)),
+        "yy": real((folds,), 1.0, people, over, (Read(trait, 2),)),
+    }
 
 
 def covariate_reads(

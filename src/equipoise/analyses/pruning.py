@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.analyses.frequency import Frequencies
+from equipoise.analyses.imputation import dosages, gram_field
 from equipoise.cohort import Cohort, Columns
 from equipoise.record import exact, grid
 from equipoise.step import Done, Next
-from equipoise.sums import GENOTYPE, Block, Field, Read, Schema, Sums, quantum_for
+from equipoise.sums import Schema, Sums
 
 LEAST_VARIANCE = 2.0**-10
 """Below this a dosage does not vary: all people may be heterozygous."""
@@ -82,16 +83,15 @@ class Pruning:
         """Ask for G'G among candidates, window by window; nothing once it is known."""
         if not self._asks(state):
             return Schema()
-        return Schema(tuple(self._window(window) for window in self._windows))
+        shape = (self.columns, self.columns)
+        return Schema(tuple({"gg": gram_field(shape, self.people, w)} for w in self._windows))
 
     def summarise(self, cohort: Cohort, state: PruningState) -> Iterator[Sums]:
         """Yield the site's products of candidates' dosages; unused columns are zero."""
         del state
         for candidates in self.candidates():
             g = np.zeros((self.columns, cohort.n))
-            mean = self.frequencies.mean_at(candidates)
-            dosage = cohort.dosage_at(candidates)
-            g[: len(candidates)] = np.where(np.isnan(dosage), mean[:, None], dosage)
+            g[: len(candidates)] = dosages(cohort, candidates, self.frequencies)
             yield {"gg": g @ g.T}
 
     def advance(
@@ -174,16 +174,3 @@ class Pruning:
     @property
     def _windows(self) -> list[tuple[int, int]]:
         return list(zip(self.windows[:-1], self.windows[1:], strict=True))
-
-    def _window(self, block: tuple[int, int]) -> Block:
-        limit = max(4.0 * self.people, 1.0)
-        gg = Field(
-            shape=(self.columns, self.columns),
-            per_person=4.0,
-            limit=limit,
-            quantum=quantum_for(limit),
-            reads=(Read(GENOTYPE, 2),),
-            directions=self.columns,
-            block=block,
-        )
-        return {"gg": gg}

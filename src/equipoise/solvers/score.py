@@ -126,8 +126,9 @@ def null_logistic(terms: Array, y: Array) -> NullModel:
 
     terms  (people, k) covariates, a column of ones among them;  y  (people,) 0 or 1
 
-    InputError where a covariate is missing, where the trait has one value only, where covariates add up to one another,
-    and where they part cases from others, so that nothing is left to explain.
+    InputError where a covariate is missing, where the trait has one value only, where
+    covariates add up to one another, and where they part cases from others, so that nothing
+    is left to explain.
     """
     n, k = terms.shape
     if not np.isfinite(terms).all():

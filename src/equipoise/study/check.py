@@ -14,6 +14,7 @@ from equipoise.plan import Member, Plan
 from equipoise.study.compile import ROSTER_K, K, compile_plan
 from equipoise.study.records import Study
 from equipoise.study.run import Inputs, read_inputs
+from equipoise.study.sections.numbers import few
 from equipoise.sums import add, decode, encode
 
 
@@ -113,12 +114,12 @@ def _count(plan: Plan, cohorts: Sequence[Cohort]) -> None:
 
 
 def _held(loaded: Loaded) -> Held:
-    found, unknown = loaded.alignment, loaded.unknown_phenotypes
+    found = loaded.alignment
     return Held(
         variants=found.used,
         swapped=found.swapped,
         absent=found.absent,
-        without_genotypes=None if 0 < unknown < K else unknown,
+        without_genotypes=few(loaded.unknown_phenotypes, K),
         other_strand=found.other_strand,
         palindromic_by_frequency=found.palindromic_by_frequency,
         palindromic_dropped=found.palindromic_dropped,
