@@ -1,15 +1,13 @@
 """`equipoise convert`: genotypes of any format, written as PLINK 1 or PGEN."""
 
 import json
-import sys
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from equipoise.cli.progress import bar
 from equipoise.genotypes.bgen_index import Reference
 from equipoise.genotypes.opening import open_genotypes
-from equipoise.genotypes.source import Progress
 from equipoise.tools.convert import Report, convert
 
 
@@ -17,25 +15,11 @@ def convert_and_tell(
     paths: Sequence[Path], out: Path, as_json: bool, reference: Reference = "first"
 ) -> None:
     """Write the genotypes of one site to `out`, and print what could not be kept."""
-    with _bar("Reading") as told:
+    with bar("reading") as told:
         source = open_genotypes(paths, reference, told)
-    with _bar("Writing") as told:
+    with bar("writing") as told:
         report = convert(source, out, told)
     print(json.dumps(_content(report), indent=1) if as_json else _text(report))
-
-
-@contextmanager
-def _bar(label: str) -> Generator[Progress | None, None, None]:
-    """Give what shows a bar with an estimate on stderr, or nothing where that is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=1.0)
-        yield lambda share: bar.update(task, completed=share)
 
 
 def _content(report: Report) -> dict[str, Any]:

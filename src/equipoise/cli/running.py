@@ -7,9 +7,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 
+from equipoise.cli.progress import bars
 from equipoise.study.run import Outcome, run
 
 
@@ -35,9 +35,7 @@ class Bar:
 
 def run_and_tell(study: Path, out: Path, homes: Path | None, as_json: bool) -> None:
     """Run a study and print what came out."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    shown = Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console)
+    shown = bars()
     with shown if sys.stderr.isatty() else nullcontext():
         outcome = run(study, out, homes, Bar(shown))
     print(json.dumps(_content(outcome), indent=1) if as_json else _text(outcome))

@@ -21,6 +21,7 @@ _SMALL: Final = 20_000_000
 _NUMBERS: Final = ("h2", "causal", "correlation", "alpha", "prevalence")
 
 
+# Long, because typer takes the options from the signature.
 def simulate(
     out: Annotated[Path, typer.Option("--out", help="The folder to write; it must be new.")],
     people: Annotated[
