@@ -1,5 +1,6 @@
 """One small study, and one run of it, for all tests of this folder."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,9 @@ def done(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("done") / "out"
     go(small, out)
     return out
+
+
+@pytest.fixture
+def study(small: Path, tmp_path: Path) -> Path:
+    """Return the study file of a copy, to be spoilt."""
+    return Path(shutil.copytree(small.parent, tmp_path / "study")) / "study.toml"

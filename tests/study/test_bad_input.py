@@ -1,6 +1,6 @@
 """What a site's files may do to a study: harmonised and told, or refused with what to do.
 
-What is not read at all is in test_study_failures.py. Here the files are well formed, and
+What is not read at all is in test_study_wrong_input.py. Here the files are well formed, and
 their content is other than the study's.
 """
 

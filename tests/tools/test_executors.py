@@ -317,7 +317,8 @@ def test_joined_files_are_opened_with_their_parts(tmp_path: Path) -> None:
 @given(st.lists(st.integers(-1, 8), max_size=12), st.integers(0, 2**12 - 1))
 def test_aligned_sources_survive_a_pickle(rows: list[int], swapped: int) -> None:
     flags = np.array([swapped >> i & 1 for i in range(len(rows))], np.bool_)
-    before = AlignedSource(None, np.array(rows, np.int64), flags)  # type: ignore[arg-type]
+    source: Any = None  # It is not looked at.
+    before = AlignedSource(source, np.array(rows, np.int64), flags)
     after = pickle.loads(pickle.dumps(before))
     np.testing.assert_array_equal(after.rows, before.rows)
     np.testing.assert_array_equal(after.swapped, before.swapped)

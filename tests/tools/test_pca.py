@@ -21,7 +21,8 @@ from equipoise.genotypes.variants import HEADER, Variants
 from equipoise.packed.decode import encode
 from equipoise.solvers.spectrum import Noise
 from equipoise.tools.adding import Adding
-from equipoise.tools.pca import Principal, Products, Request, principal
+from equipoise.tools.pca import Principal, Request, principal
+from equipoise.tools.products import Products
 from equipoise.tools.pruning import Window
 from equipoise.tools.sites import open_sites
 

@@ -20,7 +20,8 @@ from equipoise.genotypes import plink
 from equipoise.genotypes.variants import HEADER, Variants
 from equipoise.packed.decode import encode, people
 from equipoise.tools import quality, quality_files
-from equipoise.tools.quality import OTHER, SHARED, Groups, X, Y, examine, kinds
+from equipoise.tools.chromosome_kinds import OTHER, SHARED, X, Y, kinds
+from equipoise.tools.quality import Groups, examine
 
 SITES = Path(equipoise.demo.__file__).parent / "gstt1" / "sites"
 plink2 = pytest.mark.skipif(shutil.which("plink2") is None, reason="plink2 is not installed")

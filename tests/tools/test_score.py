@@ -68,10 +68,15 @@ class Held:
     sex: NDArray[np.int8]
 
 
-def site(calls: NDArray[np.float64], name: str = "a", first: int = 0, **more: object) -> Held:
+def site(
+    calls: NDArray[np.float64],
+    name: str = "a",
+    first: int = 0,
+    real: NDArray[np.float32] | None = None,
+) -> Held:
     n = calls.shape[1]
     ids = tuple(f"P{first + i}" for i in range(n))
-    return Held(name, Memory(calls, **more), ids, (np.arange(n) % 2 + 1).astype(np.int8))  # type: ignore[arg-type]
+    return Held(name, Memory(calls, real), ids, (np.arange(n) % 2 + 1).astype(np.int8))
 
 
 def listed(rows: list[tuple[str, int, str, str]]) -> Variants:

@@ -29,7 +29,7 @@ from equipoise.errors import InputError
 from equipoise.genotypes.align import AlignedSource, align
 from equipoise.genotypes.text import contents, lines, refuse, whole
 from equipoise.genotypes.variants import FREQUENCY, HEADER, Variants
-from equipoise.tools.pca import scores
+from equipoise.tools.products import scores
 from equipoise.tools.sites import Site, Sites
 
 MARK: Final = "#equipoise loadings 1"

@@ -6,7 +6,7 @@ tests are never pooled over sites (nor over strata, where these are given), and 
 are compared within a site only.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,25 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.genotypes.variants import Variants
-from equipoise.packed.counts import cell_counts
-from equipoise.packed.decode import Block
-from equipoise.packed.kinship import TWIN, Pairs, planes, relatives, tally
-from equipoise.solvers.hardy_exact import neg_log_10_p
-from equipoise.solvers.outliers import distances
+from equipoise.packed.kinship import TWIN, Pairs, relatives
 from equipoise.solvers.unrelated import Unrelated, unrelated
-from equipoise.tools.relatedness import AUTOSOMES, MOST_PAIRS, Genotypes, spans
+from equipoise.tools import person_quality, variant_quality
+from equipoise.tools.chromosome_kinds import AUTOSOME, kinds
+from equipoise.tools.person_quality import PersonQuality
+from equipoise.tools.relatedness import MOST_PAIRS, Genotypes, spans
+from equipoise.tools.variant_quality import VariantQuality
 
 EVERYBODY: Final = ""
 """The stratum of Hardy-Weinberg tests where none are given."""
-
-AUTOSOME, X, Y, SHARED, OTHER = range(5)
-"""Kinds of chromosome: X without its ends, which Y shares and everybody has two copies of."""
-
-MOST_FEMALE, LEAST_MALE = 0.2, 0.8
-"""Inbreeding on X, as in PLINK: below the first two X chromosomes, above the second one."""
-
-LEAST_X: Final = 50
-"""Fewer polymorphic variants on X tell nobody's sex."""
 
 COMPARED: Final = 20_000
 COMMON: Final = 0.05
@@ -43,100 +34,6 @@ WELL_CALLED: Final = 0.95
 least this minor allele frequency and call rate; `equipoise relatedness` takes all."""
 
 TOO_MANY: Final = f"over {MOST_PAIRS:,} pairs are like relatives: are these genotypes of people?"
-
-UNKNOWN, MALE, FEMALE = 0, 1, 2
-
-_X_NAMES: Final = ("X", "x", "23")
-_Y_NAMES: Final = ("Y", "y", "24")
-_SHARED_NAMES: Final = ("XY", "xy", "25", "PAR1", "PAR2")
-_FIRST_END, _LAST_START = 2_781_479, 154_931_044
-"""Ends of X that Y shares: up to the end of PAR1 in GRCh38, and from the start of PAR2 in
-GRCh37. In either build a few more variants are left out than must be."""
-
-
-@dataclass(frozen=True, slots=True)
-class HardyTests:
-    """Hardy-Weinberg tests in some of a site's people, arrays of shape (variants,).
-
-    n         people tested who have a call
-    minor     copies of the rarer allele among them
-    p, mid_p  -log10 of the exact p and the mid-p value, NaN where not tested
-    """
-
-    n: NDArray[np.int64]
-    minor: NDArray[np.int64]
-    p: NDArray[np.float64]
-    mid_p: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class VariantQuality:
-    """What a site has of each variant, arrays of shape (variants,).
-
-    counts  (variants, 4) two, one and no effect alleles, not called; on Y, of men alone
-    copies, alleles  of the effect allele, and of both; men have one on X and Y
-    hardy   tests by stratum
-    """
-
-    counts: NDArray[np.int64]
-    copies: NDArray[np.int64]
-    alleles: NDArray[np.int64]
-    hardy: Mapping[str, HardyTests]
-
-    @property
-    def call_rate(self) -> NDArray[np.float64]:
-        """The share of people called, NaN where there is nobody."""
-        return 1 - _ratio(self.counts[:, 3], self.counts.sum(axis=1))
-
-    @property
-    def frequency(self) -> NDArray[np.float64]:
-        """The frequency of the effect allele, NaN where nobody is called."""
-        return _ratio(self.copies, self.alleles)
-
-    @property
-    def minor(self) -> NDArray[np.int64]:
-        """Copies of the rarer allele."""
-        return np.minimum(self.copies, self.alleles - self.copies)
-
-    @property
-    def minor_frequency(self) -> NDArray[np.float64]:
-        """The frequency of the rarer allele, NaN where nobody is called."""
-        return _ratio(self.minor, self.alleles)
-
-
-@dataclass(frozen=True, slots=True)
-class PersonQuality:
-    """What each person has, arrays of shape (people,).
-
-    missing, variants  variants not called, of how many; those on Y count for men alone
-    polymorphic        autosomal variants called that differ among the site's people
-    hom, expected_hom  of these, homozygous, and how many would be in equilibrium
-    inbreeding         1 - heterozygous / expected, as plink2 --het; NaN without a call
-    distance           spreads of inbreeding from the median of the stratum (`solvers.outliers`)
-    x                  inbreeding on X; None where X tells nothing, for `no_sex_check`
-    """
-
-    missing: NDArray[np.int64]
-    variants: NDArray[np.int64]
-    polymorphic: NDArray[np.int64]
-    hom: NDArray[np.int64]
-    expected_hom: NDArray[np.float64]
-    inbreeding: NDArray[np.float64]
-    distance: NDArray[np.float64]
-    x: NDArray[np.float64] | None
-    no_sex_check: str = ""
-
-    @property
-    def call_rate(self) -> NDArray[np.float64]:
-        """The share of variants called."""
-        return 1 - _ratio(self.missing, self.variants)
-
-    @property
-    def sex(self) -> NDArray[np.int8] | None:
-        """The sex that X tells: 1 male, 2 female, 0 neither; None where X tells nothing."""
-        if self.x is None:
-            return None
-        return np.where(self.x > LEAST_MALE, MALE, FEMALE * (self.x < MOST_FEMALE)).astype(np.int8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,36 +125,6 @@ def examine(
     )
 
 
-def kinds(variants: Variants) -> NDArray[np.int64]:
-    """Return the kind of chromosome of each variant, (variants,)."""
-    name = variants.chromosome.astype(object)
-    position = variants.position
-    shared = np.isin(name, _SHARED_NAMES)
-    x = np.isin(name, _X_NAMES)
-    ends = x & ((position <= _FIRST_END) | (position >= _LAST_START))
-    found = np.full(len(name), OTHER)
-    found[np.isin(name, AUTOSOMES)] = AUTOSOME
-    found[x & ~ends] = X
-    found[np.isin(name, _Y_NAMES)] = Y
-    found[shared | ends] = SHARED
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What one block of variants adds: counts, tests, and sums by person."""
-
-    counts: NDArray[np.int64]
-    copies: NDArray[np.int64]
-    alleles: NDArray[np.int64]
-    tests: tuple[HardyTests, ...]
-    people: NDArray[np.float64]
-
-
-_HET, _CALLED, _EXPECTED, _MISSING, _MISSING_Y, _HET_X, _EXPECTED_X = range(7)
-"""Rows of `_Part.people`."""
-
-
 def _tallied(
     source: Genotypes,
     variants: Variants,
@@ -265,126 +132,30 @@ def _tallied(
     groups: Groups,
     executor: Executor | None,
 ) -> tuple[VariantQuality, PersonQuality]:
-    kind, tested = kinds(variants), groups.tested(source.n_samples)
-    work = partial(_part, source, kind, sex, tuple(tested.values()))
+    kind = kinds(variants)
+    work = partial(_part, source, kind, sex, groups.tested(source.n_samples))
     bounds = list(spans(source)) or [(0, 0)]
-    people = np.zeros((7, source.n_samples))
-    parts: list[_Part] = []
-    for part in map(work, bounds) if executor is None else executor.map(work, bounds):
-        people += part.people
-        parts.append(_Part(part.counts, part.copies, part.alleles, part.tests, people[:0]))
-    hardy = {name: _joined([part.tests[i] for part in parts]) for i, name in enumerate(tested)}
-    of_variants = VariantQuality(
-        np.concatenate([part.counts for part in parts]),
-        np.concatenate([part.copies for part in parts]),
-        np.concatenate([part.alleles for part in parts]),
-        hardy,
-    )
-    return of_variants, _of_people(people, of_variants, kind, sex, groups)
-
-
-def _joined(parts: Sequence[HardyTests]) -> HardyTests:
-    names = ("n", "minor", "p", "mid_p")
-    return HardyTests(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
+    people = np.zeros((person_quality.ROWS, source.n_samples))
+    parts: list[VariantQuality] = []
+    for part, sums in map(work, bounds) if executor is None else executor.map(work, bounds):
+        people += sums
+        parts.append(part)
+    of_variants = variant_quality.joined(parts)
+    return of_variants, person_quality.quality_of(people, of_variants, kind, sex, groups.stratum)
 
 
 def _part(
     source: Genotypes,
     kinds: NDArray[np.int64],
     sex: NDArray[np.int8],
-    tested: tuple[NDArray[np.bool_], ...],
+    tested: Mapping[str, NDArray[np.bool_]],
     span: tuple[int, int],
-) -> _Part:
-    """Return what variants `span` add."""
+) -> tuple[VariantQuality, NDArray[np.float64]]:
+    """Return what variants `span` add: of themselves, and sums by person."""
     start, stop = span
     block, kind, n = source.packed(start, stop), kinds[start:stop], source.n_samples
-    counted = cell_counts(block, n, np.array([np.ones(n, np.bool_), *tested]))
-    counts, of_tested = counted[0], counted[1:]
-    haploid = np.zeros_like(counts)
-    on_x, on_y = kind == X, kind == Y
-    if np.any(on_x | on_y):
-        men_and_women = [sex == MALE, *(who & (sex == FEMALE) for who in tested)]
-        men, *women = cell_counts(block, n, np.array(men_and_women))
-        haploid[on_x | on_y] = men[on_x | on_y]
-        counts[on_y] = men[on_y]
-        of_tested[:, on_x] = np.array(women)[:, on_x]
-    two = counts - haploid
-    # A man's one copy is coded as two, and a heterozygous one is an error that counts for none.
-    copies = 2 * two[:, 0] + two[:, 1] + haploid[:, 0]
-    alleles = 2 * two[:, :3].sum(axis=1) + haploid[:, 0] + haploid[:, 2]
-    testable = np.isin(kind, (AUTOSOME, X, SHARED))
-    tests = tuple(_test(own, testable) for own in of_tested)
-    people = _by_person(block, n, kind, _heterozygosity(copies, alleles))
-    return _Part(counts, copies, alleles, tests, people)
-
-
-def _test(counts: NDArray[np.int64], testable: NDArray[np.bool_]) -> HardyTests:
-    hom, het, other, _ = counts.T
-    n = hom + het + other
-    p, mid = neg_log_10_p(het, hom, other)
-    untested = ~testable | (n == 0)
-    p[untested] = mid[untested] = np.nan
-    return HardyTests(n, 2 * np.minimum(hom, other) + het, p, mid)
-
-
-def _heterozygosity(copies: NDArray[np.int64], alleles: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return 2pq of each variant, 0 where nobody is called."""
-    p = np.nan_to_num(_ratio(copies, alleles))
-    return 2 * p * (1 - p)
-
-
-def _by_person(
-    block: Block, n: int, kind: NDArray[np.int64], expected: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the sums of a block by person, (7, people)."""
-    people = np.zeros((7, n))
-    different = expected > 0
-    parts = (
-        ((kind == AUTOSOME) & different, (_HET, _EXPECTED)),
-        ((kind == X) & different, (_HET_X, _EXPECTED_X)),
-        (kind == Y, None),
-    )
-    left = np.ones(len(block), np.bool_)
-    for chosen, rows in parts:
-        left &= ~chosen
-        if not chosen.any():
-            continue
-        found = tally(planes(block if chosen.all() else block[chosen], n), expected[chosen])
-        people[_MISSING if rows else _MISSING_Y] += found.not_called
-        if rows:
-            people[rows[0]] += found.het
-            people[rows[1]] += expected[chosen].sum() - found.weight
-        if rows == (_HET, _EXPECTED):
-            people[_CALLED] += np.count_nonzero(chosen) - found.not_called
-    if left.any():
-        found = tally(planes(block[left], n), expected[left])
-        people[_MISSING] += found.not_called
-    return people
-
-
-def _of_people(
-    sums: NDArray[np.float64],
-    variants: VariantQuality,
-    kind: NDArray[np.int64],
-    sex: NDArray[np.int8],
-    groups: Groups,
-) -> PersonQuality:
-    men = sex == MALE
-    on_y = int(np.count_nonzero(kind == Y))
-    inbreeding = 1 - _ratio(sums[_HET], sums[_EXPECTED])
-    told = int(np.count_nonzero((kind == X) & (variants.minor > 0)))
-    reason = "" if told >= LEAST_X else f"{told} variants on X that differ among people"
-    return PersonQuality(
-        (sums[_MISSING] + men * sums[_MISSING_Y]).astype(np.int64),
-        len(kind) - on_y + men * on_y,
-        sums[_CALLED].astype(np.int64),
-        (sums[_CALLED] - sums[_HET]).astype(np.int64),
-        sums[_CALLED] - sums[_EXPECTED],
-        inbreeding,
-        distances(inbreeding, groups.stratum),
-        None if reason else 1 - _ratio(sums[_HET_X], sums[_EXPECTED_X]),
-        reason,
-    )
+    found = variant_quality.quality_of(block, n, kind, sex, tested)
+    return found, person_quality.sums_by_person(block, n, kind, found.heterozygosity)
 
 
 def _kinships(
@@ -410,11 +181,3 @@ def _kinships(
     same = pairs.kinship >= TWIN
     duplicate[pairs.first[same]] = duplicate[pairs.second[same]] = True
     return Kinships(n, pairs, apart, duplicate)
-
-
-def _ratio(
-    part: NDArray[np.int64] | NDArray[np.float64], whole: NDArray[np.int64] | NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return a share, NaN of nothing."""
-    none = whole == 0
-    return np.where(none, np.nan, part / np.where(none, 1, whole))

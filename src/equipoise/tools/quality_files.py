@@ -17,8 +17,10 @@ from equipoise.errors import InputError
 from equipoise.genotypes.variants import Text, Variants
 from equipoise.packed.kinship import BINS, LEAST_BIN, MOST_BIN, degree
 from equipoise.solvers.outliers import LIMIT
-from equipoise.tools.quality import EVERYBODY, FEMALE, MALE, WELL_CALLED, HardyTests, SiteQuality
+from equipoise.tools.chromosome_kinds import FEMALE, MALE
+from equipoise.tools.quality import EVERYBODY, WELL_CALLED, SiteQuality
 from equipoise.tools.relatedness import ACROSS_SITES, DEGREES, Related, write_pairs
+from equipoise.tools.variant_quality import HardyTests
 
 NEG_LOG_10_LIMIT: Final = 6.0
 """Variants beyond it are counted as failing Hardy-Weinberg."""
