@@ -164,7 +164,8 @@ def _encode(name: str, field: Field, value: NDArray[np.float64], people: int) ->
     if value.shape != field.shape:
         raise ProtocolError(f"{name}: expected the shape {field.shape}, got {value.shape}")
     bound = min(field.limit, field.per_person * people)
-    most = float(np.abs(value).max(initial=0.0))
+    # NaN is the greatest and the least of whatever it is among.
+    most = max(float(value.max(initial=0.0)), -float(value.min(initial=0.0)))
     if not most <= bound * (1 + 1e-9):
         raise DisclosureError(
             f"{name}: an entry is beyond {bound:g}, the most that {people} people may add;"
@@ -206,16 +207,17 @@ def check_total(schema: Schema, totals: Sequence[Integers]) -> None:
 
 def to_bytes(block: Block, integers: Integers) -> bytes:
     """Return one block as bytes: fields in order, little-endian 64-bit."""
-    return b"".join(integers[name].astype("<i8").tobytes() for name in block)
+    return b"".join(np.ascontiguousarray(integers[name], "<i8").data for name in block)
 
 
 def from_bytes(block: Block, data: bytes) -> dict[str, NDArray[np.int64]]:
-    """Return the block that `data` holds; ProtocolError where its length is another."""
+    """Return the block that `data` holds, read-only; ProtocolError for another length."""
     expected = 8 * sum(field.size for field in block.values())
     if len(data) != expected:
         raise ProtocolError(f"expected a block of {expected} bytes, got {len(data)}")
     values, result, start = np.frombuffer(data, "<i8"), dict[str, NDArray[np.int64]](), 0
     for name, field in block.items():
-        result[name] = values[start : start + field.size].reshape(field.shape).astype(np.int64)
+        part = values[start : start + field.size].reshape(field.shape)
+        result[name] = part.astype(np.int64, copy=False)
         start += field.size
     return result

@@ -45,7 +45,7 @@ class Keystreams:
 
 
 def _apply(values: NDArray[np.uint64], encryptor: Any, sign: int) -> None:
-    out = bytearray(8 * CHUNK + 16)
+    out = bytearray(8 * min(len(values), CHUNK) + 16)
     for start in range(0, len(values), CHUNK):
         part = values[start : start + CHUNK]
         encryptor.update_into(_ZEROS[: part.nbytes], out)

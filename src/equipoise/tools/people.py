@@ -81,8 +81,7 @@ def read_tables(paths: Sequence[Path], traits: Sequence[str], covariates: Sequen
         if len(place) != before + len(ids):
             found = f"{before + len(ids) - len(place)} IDs that come twice"
             raise _wrong(path, found, "each person once, in all tables", "remove the other rows")
-        numbers = [_numbers(path, frame, name) for name in (*traits, *covariates)]
-        parts.append(np.column_stack([np.zeros((len(ids), 0)), *numbers]))
+        parts.append(_cells(path, frame, (*traits, *covariates)))
     cells = np.concatenate(parts) if parts else np.zeros((0, len(traits) + len(covariates)))
     nine = cells[:, : len(traits)] == NOT_KNOWN
     cells[:, : len(traits)][nine] = np.nan
@@ -147,6 +146,18 @@ def _frame(path: Path) -> pl.DataFrame:
         raise _wrong(
             path, found, "one row a person, parted by tabs", "correct the table"
         ) from error
+
+
+def _cells(path: Path, frame: pl.DataFrame, names: Sequence[str]) -> NDArray[np.float64]:
+    """Return the columns asked for, (rows, columns), NaN where missing."""
+    if names and set(names) <= set(frame.columns):
+        # Most tables hold plain numbers, which all columns together are quickly seen to be.
+        numbers = frame.select(pl.col(name).cast(pl.Float64, strict=False) for name in names)
+        cells = numbers.to_numpy()
+        if not sum(numbers.null_count().row(0)) and np.isfinite(cells).all():
+            return np.array(cells, np.float64)
+    columns = [_numbers(path, frame, name) for name in names]
+    return np.column_stack([np.zeros((len(frame), 0)), *columns])
 
 
 def _numbers(path: Path, frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
