@@ -19,7 +19,7 @@ demo: $(VENV)/.base  ## Run the bundled study of four real cohorts; its results 
 	$(BIN)/equipoise demo --out demo-out
 
 test: $(VENV)/.test  ## Run the tests, the examples in docstrings, and the commands in README and docs
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 lint: $(VENV)/.test  ## Check format, style, types and architecture
 	$(BIN)/ruff format --check .

@@ -31,6 +31,9 @@ from equipoise.tools.associate import Request, associate
 from equipoise.tools.cluster import marks, packed
 from equipoise.tools.executors import executor
 
+# One cluster for all of them, however many processes run the tests.
+pytestmark = pytest.mark.xdist_group("dask")
+
 PEOPLE, VARIANTS = 600, 6000
 
 
@@ -70,7 +73,7 @@ def cluster() -> Iterator[Any]:
     with (
         warnings.catch_warnings(),
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as started,
     ):
         yield started
