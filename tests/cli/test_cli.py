@@ -172,6 +172,11 @@ def test_help_lists_the_commands_and_exit_codes() -> None:
     assert "Exit codes: 0 done, 2 wrong input, 3 refused" in told.out
 
 
+def test_the_version_is_that_of_the_package() -> None:
+    told = cli("--version")
+    assert (told.code, told.out.split()) == (0, ["equipoise", equipoise.__version__])
+
+
 def test_the_module_is_the_command() -> None:
     installed = Path(sys.executable).with_name("equipoise")
     for command in ([sys.executable, "-m", "equipoise"], [str(installed)]):

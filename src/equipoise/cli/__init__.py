@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+import equipoise
 from equipoise.cli import standalone
 from equipoise.errors import EquipoiseError, FaultError, InputError, Problem
 
@@ -92,6 +93,21 @@ def _place(error: BaseException) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = "".join(f" at {Path(frame.filename).name}:{frame.lineno}" for frame in last)
     return f"{type(error).__name__}{system}{where}"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"equipoise {equipoise.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
+    ] = False,
+) -> None:
+    """Genomic risk models across hospitals that never pool their genomes."""
 
 
 @app.command(epilog="Example: equipoise run study.toml --out results")
