@@ -192,11 +192,54 @@ def firth(prefix: Path, folder: Path) -> dict[str, object]:
     mine = folder / "firth.tsv"
     common = ("--trait", "case", "--covariates", "c0,c1,c2", "--binary", "--firth")
     ours("associate", "--genotypes", f"{part}.bed", "--phenotypes", trait, *common, "--out", mine)
-    own, other = table(mine), table(folder / "f.case.glm.firth")
-    beta = other["BETA"] if "BETA" in other.columns else other["OR"].log()
-    error = other["SE"] if "SE" in other.columns else other["LOG(OR)_SE"]
-    apart = ((own["beta"] - beta).abs() / error).drop_nulls()
-    return {"variants": len(apart), "greatest_difference_of_beta_over_its_error": apart.max()}
+    return effects_apart(table(mine), table(folder / "f.case.glm.firth"))
+
+
+def effects_apart(own: pl.DataFrame, other: pl.DataFrame) -> dict[str, object]:
+    """Compare effects variant by variant, of one allele, and count why some have none.
+
+    A variant is compared where both tables have Firth's effect of it; `by_reason` counts all
+    variants of either table.
+    """
+    if "BETA" not in other.columns:
+        other = other.with_columns(pl.col("OR").log().alias("BETA"))
+    if "SE" not in other.columns:
+        other = other.rename({"LOG(OR)_SE": "SE"})
+    both = own.with_columns(ID=pl.col("name")).join(other, on="ID", how="full", validate="1:1")
+    both = both.with_columns(reason=reason())
+    compared = both.filter(pl.col("reason").str.starts_with("compared"))
+    sign = pl.when(pl.col("effect_allele") == pl.col("A1")).then(1.0).otherwise(-1.0)
+    apart = compared.select((sign * pl.col("beta") - pl.col("BETA")).abs() / pl.col("SE"))
+    return {
+        "variants": len(apart),
+        "by_reason": dict(both["reason"].value_counts(sort=True).iter_rows()),
+        "greatest_difference_of_beta_over_its_error": apart.to_series().max(),
+    }
+
+
+def reason() -> pl.Expr:
+    """Return whether a variant's effects are compared, or why not, in our words and plink2's."""
+    same, swapped = (pl.col(f"{name}_allele") == pl.col("A1") for name in ("effect", "other"))
+    here = pl.col("method").str.ends_with("_firth") & pl.col("beta").is_not_null()
+    there = pl.col("BETA").is_not_null()
+    status, code = pl.col("status"), pl.col("ERRCODE").fill_null("no code")
+    return (
+        pl.when(pl.col("ID").is_null())
+        .then(pl.lit("in plink2's table alone"))
+        .when(pl.col("ID_right").is_null())
+        .then(pl.lit("in our table alone"))
+        .when(~same & ~swapped)
+        .then(pl.lit("other alleles"))
+        .when(here & there & same)
+        .then(pl.lit("compared"))
+        .when(here & there)
+        .then(pl.lit("compared, alleles swapped"))
+        .when(here)
+        .then(pl.format("plink2 has no effect ({})", code))
+        .when(there)
+        .then(pl.format("we have no effect of Firth's ({})", status))
+        .otherwise(pl.format("neither has an effect (we: {}; plink2: {})", status, code))
+    )
 
 
 def kinship(prefix: Path, folder: Path) -> dict[str, object]:
