@@ -102,8 +102,8 @@ def test_object_code_that_needs_something_unknown_is_not_loaded(
     monkeypatch.setattr(native, "_address", lambda name: None)
     fresh = native.Native(loops.count.function, loops.count.kinds)
     counts = np.zeros((1, 1, 4), np.int64)
-    masks, row = np.full((1, 1), 0x55, np.uint64), np.zeros(1, np.uint64)
-    fresh(np.array([[0b11100100]], np.uint8), masks, row, counts)
+    masks, tail = np.full((1, 64), 0x55, np.uint8), np.zeros(64, np.uint8)
+    fresh(np.array([[0b11100100]], np.uint8), masks, tail, counts)
     assert counts.tolist() == [[[2, 2, 1, 0]]]
     assert fresh.ready is not None
 

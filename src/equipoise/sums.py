@@ -171,7 +171,8 @@ def _encode(name: str, field: Field, value: NDArray[np.float64], people: int) ->
             f"{name}: an entry is beyond {bound:g}, the most that {people} people may add;"
             " nothing was sent"
         )
-    return np.rint(value / field.quantum).astype(np.int64, order="C")
+    steps = value / field.quantum
+    return np.rint(steps, out=steps).astype(np.int64, order="C")
 
 
 def decode(block: Block, integers: Integers) -> Sums:

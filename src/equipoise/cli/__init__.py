@@ -1,5 +1,6 @@
 """The command line: parse, call one function, print. Heavy imports wait for their command."""
 
+import atexit
 import gc
 import json
 import logging
@@ -7,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -51,13 +53,14 @@ class _Discreet(logging.Formatter):
 def main() -> None:
     """Run the command line and exit with its code."""
     # Imports make objects by the hundred thousand that live to the end: to look through them for
-    # garbage again and again takes a tenth of a short command's time.
+    # garbage again and again, and once more at the end, takes a tenth of a short command's time.
     gc.set_threshold(100_000, 50, 50)
+    atexit.register(gc.freeze)
     shown = logging.StreamHandler()
     shown.setFormatter(_Discreet("%(message)s"))
     logging.basicConfig(level=logging.ERROR, handlers=[shown])
     # Not app(), which would end the process by itself where it is interrupted.
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(_needed(sys.argv[1:]))
     try:
         with command.make_context("equipoise", sys.argv[1:]) as context:
             command.invoke(context)
@@ -85,6 +88,23 @@ def main() -> None:
             _fail("UsageError", said, InputError.exit_code)
         said = f"A fault of equipoise itself: {_place(error)}; nothing was written; report it."
         _fail(type(error).__name__, said, FaultError.exit_code)
+
+
+def _needed(words: Sequence[str]) -> typer.Typer:
+    """Return the app with the one command that is called; with all, where none of them is.
+
+    To read the options of all from their signatures takes longer than to parse them.
+    """
+    called = [c for c in app.registered_commands if words and _name(c) == words[0]]
+    if not called:
+        return app
+    needed = copy(app)
+    needed.registered_commands = called
+    return needed
+
+
+def _name(command: Any) -> str:
+    return str(command.name or command.callback.__name__)
 
 
 def _place(error: BaseException) -> str:

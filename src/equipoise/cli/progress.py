@@ -3,17 +3,21 @@
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
-def bars() -> Progress:
+def bars() -> "Progress":
     """Return bars on stderr: what is done, how long it took and how long it will."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    return Progress(
-        *columns, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True)
-    )
+    # Here and not above: where nobody looks, it takes time for nothing.
+    from rich import progress as p
+    from rich.console import Console
+
+    left = p.TextColumn("left"), p.TimeRemainingColumn()
+    columns = p.TextColumn("{task.description}"), p.BarColumn(), p.TimeElapsedColumn(), *left
+    return p.Progress(*columns, console=Console(stderr=True))
 
 
 @contextmanager

@@ -5,18 +5,19 @@ import sys
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
-
-from rich.progress import Progress
+from typing import TYPE_CHECKING, Any
 
 from equipoise.cli.progress import bars
 from equipoise.study.run import Outcome, run
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class Bar:
     """A progress bar on stderr with an estimate; it is silent when that is no terminal."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: "Progress") -> None:
         """Take the bar to move."""
         self._progress = progress
         self._task = progress.add_task("reading the sites' files", total=None)

@@ -12,8 +12,11 @@ from equipoise.packed.processor import LANES, ROWS, VARIANTS
 
 vectors: Any = Late("equipoise.packed.vectors")
 
-VARIANTS_AT_ONCE = 32
+VARIANTS_AT_ONCE = 36
 """Variants unpacked at a time, of 4,096 people: as much as the second cache holds."""
+
+ROWS_AT_ONCE = 96
+"""Rows of digits that they are multiplied with before they are unpacked again."""
 
 BYTES_AT_ONCE = 1024
 
@@ -63,18 +66,32 @@ HELD = VARIANTS_AT_ONCE * 4 * BYTES_AT_ONCE + LANES
 """Bytes of room that `multiply` works in."""
 
 
-@native("uint8[:,:]", "int8[:,:]", "int64", "int64[:,:]", "uint8[:]", "uint8[:]", "int64[:]")
+SUMS = VARIANTS_AT_ONCE * ROWS_AT_ONCE * LANES
+"""Bytes of room for a vector of sums for each variant and row."""
+
+
+@native("uint8[:,:]", "int8[:,:]", "int64", "int64[:,:]", "uint8[:]", "uint8[:]", "uint8[:]")
 def multiply(block: Any, digits: Any, of: Any, sums: Any, held: Any, tail: Any, out: Any) -> None:
     """Add the products of a block with rows of digits, (variants, rows).
 
     of                what of the genotype: 0 the dosage, 1 its square, 2 not called
-    held, tail, out   room to work in: HELD bytes, LANES bytes, and VARIANTS * ROWS sums
+    held, tail, out   room to work in: HELD, LANES and SUMS bytes
     """
+    for first in range(0, digits.shape[0], ROWS_AT_ONCE):
+        last = min(first + ROWS_AT_ONCE, digits.shape[0])
+        _multiply(block, digits[first:last], of, sums[:, first:last], held, tail, out)
+
+
+@compiled
+def _multiply(block: Any, digits: Any, of: Any, sums: Any, held: Any, tail: Any, out: Any) -> None:
     lane = held.ctypes.data + (-held.ctypes.data) % LANES
+    pieces = (block.shape[1] + BYTES_AT_ONCE - 1) // BYTES_AT_ONCE
+    # Of one length: a short last piece costs nearly as much as a long one.
+    piece = (block.shape[1] + LANES * pieces - 1) // (LANES * pieces) * LANES
     for start in range(0, block.shape[0], VARIANTS_AT_ONCE):
         stop = min(start + VARIANTS_AT_ONCE, block.shape[0])
-        for first in range(0, block.shape[1], BYTES_AT_ONCE):
-            size = min(BYTES_AT_ONCE, block.shape[1] - first)
+        for first in range(0, block.shape[1], piece):
+            size = min(piece, block.shape[1] - first)
             people = 4 * (size + (-size) % LANES)
             for v in range(start, stop):
                 source = block.ctypes.data + v * block.strides[0] + first
@@ -82,15 +99,19 @@ def multiply(block: Any, digits: Any, of: Any, sums: Any, held: Any, tail: Any, 
             for row in range(0, digits.shape[0], ROWS):
                 right = digits.ctypes.data + row * digits.strides[0] + 4 * first
                 for v in range(start, stop, VARIANTS):
-                    for i in range(VARIANTS * ROWS):
-                        out[i] = 0
                     left = lane + (v - start) * 4 * BYTES_AT_ONCE
-                    vectors.dot(
-                        left, 4 * BYTES_AT_ONCE, right, digits.strides[0], people, out.ctypes.data
+                    place = (
+                        out.ctypes.data + ((v - start) * digits.shape[0] + VARIANTS * row) * LANES
                     )
-                    for i in range(min(VARIANTS, stop - v)):
-                        for k in range(ROWS):
-                            sums[v + i, row + k] += out[i * ROWS + k]
+                    again = np.int64(first > 0)
+                    wide = 4 * BYTES_AT_ONCE
+                    vectors.dot(left, wide, right, digits.strides[0], people, place, again)
+        for row in range(0, digits.shape[0], ROWS):
+            for v in range(start, stop, VARIANTS):
+                place = out.ctypes.data + ((v - start) * digits.shape[0] + VARIANTS * row) * LANES
+                for i in range(min(VARIANTS, stop - v)):
+                    for k in range(ROWS):
+                        sums[v + i, row + k] += vectors.across(place + (i * ROWS + k) * LANES)
 
 
 @compiled

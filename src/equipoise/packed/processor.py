@@ -7,7 +7,7 @@ from typing import Final
 LANES: Final = 64
 """Bytes of a vector: 64 bytes of a block are 256 people."""
 
-VARIANTS, ROWS = 4, 6
+VARIANTS, ROWS = 6, 4
 """Variants and rows of digits that one pass of `vectors.dot` multiplies."""
 
 

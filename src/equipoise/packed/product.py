@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from equipoise.packed.decode import Block, check
 from equipoise.packed.loops import (
     HELD,
+    SUMS,
     VARIANTS_AT_ONCE,
     add_not_called,
     add_products_not_called,
     multiply,
 )
-from equipoise.packed.processor import LANES, ROWS, VARIANTS, byte_products
+from equipoise.packed.processor import LANES, ROWS, byte_products
 
 Of: TypeAlias = Literal["dosage", "square", "not called"]
 """What of a genotype is multiplied: the dosage of A1 or its square, 0 where not called, or
@@ -46,7 +47,7 @@ class Columns:
     whole    (samples, columns) in units of each column's grid
     grid     (columns,) powers of two
     digits   (rows, people in the order of `unpack`) signed bytes; row 4c + d is digit d of
-             column c, the lowest first, and rows of zeros follow up to a multiple of six
+             column c, the lowest first, and rows of zeros follow up to a multiple of four
     """
 
     whole: NDArray[np.int64] = field(repr=False)
@@ -160,7 +161,7 @@ def rows_of(
 ) -> NDArray[np.int8]:
     """Return the genotypes of a block as rows for `multiply_rows`, 0 for whoever is not kept.
 
-    Rows of zeros follow up to a multiple of six.
+    Rows of zeros follow up to a multiple of four.
     """
     check(block, n_samples)
     table = _table(of, np.int8)
@@ -195,7 +196,7 @@ def products_not_called(block: Block, columns: NDArray[np.float64]) -> NDArray[n
 
 def _by_bytes(block: Block, rows: NDArray[np.int8], of: Of) -> NDArray[np.int64]:
     sums = np.zeros((len(block), len(rows)), np.int64)
-    room = np.zeros(HELD, np.uint8), np.zeros(LANES, np.uint8), np.zeros(VARIANTS * ROWS, np.int64)
+    room = [np.empty(size, np.uint8) for size in (HELD, LANES, SUMS)]
     multiply(np.ascontiguousarray(block), rows, _KINDS.index(of), sums, *room)
     return sums
 

@@ -5,8 +5,8 @@ numba's own code for such loops is several times slower than the machine allows,
 that all products rest on are built from vector instructions of LLVM:
 
 - `unpack` turns 64 bytes of a block (256 people) into 256 bytes, one a person;
-- `dot` multiplies four variants of such bytes with six rows of signed bytes, into 24 sums
-  held in registers, by the dot product instruction for bytes (AVX-512 VNNI: 64 products
+- `dot` multiplies six variants of such bytes with four rows of signed bytes, into 24 vectors
+  of sums held in registers, by the dot product instruction for bytes (AVX-512 VNNI: 64 products
   and sums an instruction).
 
 Sums of integers are exact, whatever the order. A processor without the instruction goes
@@ -107,17 +107,24 @@ unpack_not_called = _unpack(_not_called, squared=False)
 
 
 @instruction
-def dot(_: Any, left: Any, left_stride: Any, right: Any, right_stride: Any, size: Any, out: Any):
-    """Add the products of 4 rows of unsigned and 6 of signed bytes to 24 sums of 64 bits.
+def dot(_: Any, left: Any, l_stride: Any, right: Any, r_stride: Any, size: Any, out: Any, on: Any):
+    """Write the products of 6 rows of unsigned and 4 of signed bytes, 24 vectors of 16 sums.
 
-    `size` bytes of each row, a multiple of 64, at the given addresses; the sums of 32 bits
-    within hold for sizes below 2**21 where the unsigned are at most 4.
+    `size` bytes of each row, a multiple of 64, at the given addresses; where `on` is not 0, on
+    top of what was written before. The sums of 32 bits hold for 2**25 bytes of each row where
+    the unsigned are at most 4.
     """
 
     def build(context: Any, b: Any, _: Any, args: Any) -> Any:
-        left, left_stride, right, right_stride, size, out = args
+        left, left_stride, right, right_stride, size, out, on = args
         multiply = _declared(b, "llvm.x86.avx512.vpdpbusd.512", _WORDS, [_WORDS] * 3)
-        across = _declared(b, "llvm.vector.reduce.add.v16i32", _I32, [_WORDS])
+        further = b.icmp_signed("!=", on, ir.Constant(_I64, 0))
+        places = [
+            [b.add(out, ir.Constant(_I64, LANES * (v * ROWS + k))) for k in range(ROWS)]
+            for v in range(VARIANTS)
+        ]
+        none = ir.Constant(_WORDS, [0] * 16)
+        before = [[b.select(further, _load(b, p, _WORDS), none) for p in row] for row in places]
         rows = [b.add(left, b.mul(left_stride, ir.Constant(_I64, v))) for v in range(VARIANTS)]
         columns = [b.add(right, b.mul(right_stride, ir.Constant(_I64, k))) for k in range(ROWS)]
         entry, index, end = _loop(b, size)
@@ -128,19 +135,27 @@ def dot(_: Any, left: Any, left_stride: Any, right: Any, right_stride: Any, size
             signed = _load(b, b.add(column, index), _WORDS)
             for v in range(VARIANTS):
                 added = b.call(multiply, [sums[v][k], unsigned[v], signed])
-                sums[v][k].add_incoming(ir.Constant(_WORDS, [0] * 16), entry)
+                sums[v][k].add_incoming(before[v][k], entry)
                 sums[v][k].add_incoming(added, body)
         end()
         for v in range(VARIANTS):
             for k in range(ROWS):
-                place = b.add(out, ir.Constant(_I64, 8 * (v * ROWS + k)))
-                held = _at(b, place, _I64)
-                total = b.sext(b.call(across, [sums[v][k].incomings[1][0]]), _I64)
-                b.store(b.add(b.load(held), total), held)
+                b.store(sums[v][k].incomings[1][0], _at(b, places[v][k], _WORDS)).align = 1
         return context.get_dummy_value()
 
-    kinds = (types.uintp, types.intp, types.uintp, types.intp, types.intp, types.uintp)
+    kinds = (types.uintp, types.intp, types.uintp, types.intp, types.intp, types.uintp, types.intp)
     return types.void(*kinds), build
+
+
+@instruction
+def across(_: Any, address: Any) -> Any:
+    """Return the sum of the 16 sums of 32 bits at an address."""
+
+    def build(_context: Any, b: Any, _: Any, args: Any) -> Any:
+        added = _declared(b, "llvm.vector.reduce.add.v16i32", _I32, [_WORDS])
+        return b.sext(b.call(added, [_load(b, args[0], _WORDS)]), _I64)
+
+    return types.int64(types.uintp), build
 
 
 @instruction
