@@ -101,7 +101,8 @@ class Cohort:
     @property
     def with_dosages(self) -> bool:
         """Whether the dosages say more than the hard calls."""
-        return isinstance(self.genotypes, DosageSource) and self.genotypes.has_dosages
+        # Asked for every block: to look through a protocol's members takes longer than this.
+        return bool(getattr(self.genotypes, "has_dosages", False))
 
     def dosage(self, start: int, stop: int) -> NDArray[np.float64]:
         """Return effect-allele dosages, (variants, samples), NaN where not called."""
@@ -124,9 +125,10 @@ class Cohort:
                 self.counted[start, stop] = replace(self, counted=None).counts(start, stop)
             return self.counted[start, stop]
         cell = np.zeros(self.n, np.int64) if cells is None else cells
-        masks = np.zeros((1 if cells is None else int(cell.max(initial=-1)) + 1, source.n_samples))
-        masks[cell, self.rows] = 1
-        counted = cell_counts(source.packed(start, stop), source.n_samples, masks > 0)
+        n_cells = 1 if cells is None else int(cell.max(initial=-1)) + 1
+        masks = np.zeros((n_cells, source.n_samples), np.bool_)
+        masks[cell, self.rows] = True
+        counted = cell_counts(source.packed(start, stop), source.n_samples, masks)
         return counted[0] if cells is None else counted
 
     def held(

@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from equipoise.genotypes.source import text
-from equipoise.genotypes.text import contents, lines, refuse, tabbed, whole
+from equipoise.genotypes.text import cleaned, contents, lines, raw, refuse, tabbed, whole
 from equipoise.genotypes.variants import HEADER, Text, Variants, normal, repeated
 from equipoise.packed.decode import Block, check, decode, people, width
 
@@ -173,10 +173,10 @@ def _mapped(path: Path, variants: Variants, n_samples: int) -> Block:
 
 
 def _bim(path: Path) -> tuple[Variants, Text]:
-    found = contents(path, "variants")
+    found = raw(path, "variants")
     digest = hashlib.sha256(found).digest()
     if digest not in _LAST:
-        read = _variants(str(path), found)
+        read = _variants(str(path), cleaned(path, found, "variants"))
         _LAST.clear()
         _LAST[digest] = read
     return _LAST[digest]

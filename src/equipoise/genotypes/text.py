@@ -57,18 +57,29 @@ def whole(path: Path, found: str, expected: str, remedy: str) -> InputError:
 
 def contents(path: Path, what: str) -> bytes:
     """Return the bytes of a file, unzipped where it is gzip; InputError where there are none."""
+    return cleaned(path, raw(path, what), what)
+
+
+def raw(path: Path, what: str) -> bytes:
+    """Return the bytes of a file as they are; InputError where it cannot be read."""
     expected = f"the {what}"
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise whole(path, "no such file", expected, "correct the path or add the file") from None
+    except OSError:
+        raise whole(path, "a file that cannot be read", expected, "allow reading it") from None
+
+
+def cleaned(path: Path, data: bytes, what: str) -> bytes:
+    """Return the text in the bytes of a file, unzipped, with line ends alike."""
+    expected = f"the {what}"
+    try:
         if data.startswith(b"\x1f\x8b"):
             # Not gzip.decompress, whose time grows with the square of bgzip's many members.
             data = gzip.GzipFile(fileobj=BytesIO(data)).read()
-    except FileNotFoundError:
-        raise whole(path, "no such file", expected, "correct the path or add the file") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise whole(path, "a gzip file cut short or altered", expected, "copy it again") from None
-    except OSError:
-        raise whole(path, "a file that cannot be read", expected, "allow reading it") from None
     data = data.removeprefix(_UTF8_MARK).replace(b"\r\n", b"\n").rstrip(b"\n")
     if not data:
         raise whole(path, "an empty file", expected, "write or copy it again")

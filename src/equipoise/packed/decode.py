@@ -138,6 +138,5 @@ def people(n_samples: int, keep: NDArray[np.bool_] | None = None) -> NDArray[np.
     """
     if keep is not None and keep.shape != (n_samples,):
         raise ValueError(f"a mask of shape {keep.shape}; expected ({n_samples},)")
-    chosen = np.zeros((width(n_samples), 4), np.uint8)
-    chosen.reshape(-1)[:n_samples] = True if keep is None else keep
-    return (chosen * np.array((3, 12, 48, 192), np.uint8)).sum(axis=1, dtype=np.uint8)
+    chosen = np.ones(n_samples, np.bool_) if keep is None else keep
+    return np.packbits(np.repeat(chosen, 2), bitorder="little")

@@ -259,7 +259,8 @@ def _ring_sum(block: Block, parts: Sequence[Integers]) -> dict[str, NDArray[np.u
 def _total_digest(schema: Schema, total: Sequence[Integers]) -> bytes:
     digest = hashlib.sha256()
     for block, values in zip(schema.blocks, total, strict=True):
-        digest.update(to_bytes(block, values))
+        for name in block:
+            digest.update(np.ascontiguousarray(values[name], "<i8").data)
     return digest.digest()
 
 

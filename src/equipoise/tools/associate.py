@@ -1,5 +1,6 @@
 """`equipoise associate`: every variant against one trait or several, one site or several."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields, replace
@@ -380,7 +381,7 @@ def _joined(parts: Iterable[tuple[NDArray[np.int64], Rows]], n_variants: int) ->
 
 
 def _summary(sites: Sites, rows: Rows, nines: int) -> dict[str, Any]:
-    words, counts = np.unique(rows.status.astype(str), return_counts=True)
+    status = Counter(map(str, rows.status.tolist()))
     aligned = {
         site.name: {
             name: getattr(site.alignment, name)
@@ -393,7 +394,7 @@ def _summary(sites: Sites, rows: Rows, nines: int) -> dict[str, Any]:
     said: dict[str, Any] = {
         "variants": sites.n_variants,
         "left_out": {**sites.left_out, "not at every site": sites.only_some},
-        "status": dict(zip(words.tolist(), counts.tolist(), strict=True)),
+        "status": dict(sorted(status.items())),
         "trait_cells_of_minus_9_taken_as_missing": nines,
     }
     if aligned:
