@@ -9,6 +9,7 @@ EquipoiseError               exit code of the command line
 └── FaultError         4     the machine or the evidence failed
     ├── IntegrityError       a file is not the one that the ledger speaks of
     └── TransportError       a site cannot be reached or gave no answer
+        └── LostError        the same, and the round can begin again without it
 
 A message says what was expected, what came, where, and what to do. It never
 holds a person's identifier or value.
@@ -88,3 +89,12 @@ class IntegrityError(FaultError):
 
 class TransportError(FaultError):
     """A site cannot be reached, or its answer did not arrive whole."""
+
+
+class LostError(TransportError):
+    """A site was lost before anything that it sent was opened: the round may begin again."""
+
+    def __init__(self, site: str) -> None:
+        """Take the site's name."""
+        self.site = site
+        super().__init__(f"lost {site} in mid-message")

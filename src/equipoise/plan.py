@@ -70,6 +70,7 @@ class Plan:
     sources     the SHA-256 of the analyses' code, as it will run
     k, roster_k the smallest count published; the least difference of two rosters
     fold_by     what puts people into folds: "person", by chance; "site", each site is one
+    lost_site   what follows where a site is lost: "end", or "go_on" without it
     """
 
     version: int
@@ -86,6 +87,7 @@ class Plan:
     roster_k: int
     steps: tuple[Step, ...]
     fold_by: str = "person"
+    lost_site: str = "end"
 
     @property
     def id(self) -> str:

@@ -7,12 +7,15 @@ only when it has accepted the total.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 from equipoise.step import Done, Next
 from equipoise.sums import Integers, Schema
+
+Ahead: TypeAlias = MutableMapping[bytes, Any]
+"""What one party of one run keeps from a round for those to come; empty when a run begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,10 @@ class Message:
 class Context:
     """Which round of what this is; every key of a protection is bound to all of it.
 
-    `analysis` is the digest of the analysis and its parameters, `members` that of the
-    list of sites with their keys which every site has signed.
+    analysis  the digest of the analysis and its parameters
+    members   that of the list of sites with their keys which every site has signed
+    turn      how many rounds of the run have asked something before this one
+    may_lose  whether the sites agreed to go on without one that is lost
     """
 
     study: str
@@ -39,18 +44,30 @@ class Context:
     analysis: bytes
     sites: tuple[str, ...]
     members: bytes
+    turn: int = 0
+    may_lose: bool = False
 
     def to_bytes(self) -> bytes:
         """Return an encoding that differs where any part differs."""
         parts = [self.study.encode(), self.plan, self.step.encode(), str(self.round).encode()]
         parts += [str(self.attempt).encode(), self.analysis, self.members]
+        parts += [str(self.turn).encode(), str(self.may_lose).encode()]
         parts += [site.encode() for site in self.sites]
-        framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-        return b"equipoise-round-1" + framed
+        return b"equipoise-round-2" + _framed(parts)
 
     def digest(self) -> bytes:
         """Return the SHA-256 of the encoding."""
         return hashlib.sha256(self.to_bytes()).digest()
+
+    def turn_digest(self, turn: int, attempt: int) -> bytes:
+        """Return what stands for a round that is still to come: of the run, only its number."""
+        parts = [self.study.encode(), self.plan, self.members, str(turn).encode()]
+        parts += [str(attempt).encode(), *(site.encode() for site in self.sites)]
+        return hashlib.sha256(b"equipoise-turn-2" + _framed(parts)).digest()
+
+
+def _framed(parts: Iterable[bytes]) -> bytes:
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +89,18 @@ class Party:
 class Accepted:
     """The total that a site goes on from, and its last answer."""
 
-    total: tuple[Integers, ...]
+    total: Sequence[Integers]
     answer: Message
 
 
 class SiteMachine(Protocol):
-    """One attempt at one round, at one site."""
+    """One attempt at one round, at one site.
+
+    settled  whether what it has answered may tell a total: then there is no other attempt
+    """
+
+    @property
+    def settled(self) -> bool: ...  # noqa: D102
 
     def step(self, request: Message) -> Next[Message] | Done[Accepted]:
         """Return the answer, or the accepted total with the last answer."""
@@ -89,8 +112,11 @@ class CentreMachine(Protocol):
 
     def step(
         self, answers: Mapping[str, Message]
-    ) -> Next[Mapping[str, Message]] | Done[tuple[Integers, ...]]:
-        """Return the next request to each site, or the total that all have accepted."""
+    ) -> Next[Mapping[str, Message]] | Done[Sequence[Integers]]:
+        """Return the next request to each site, or the total that all have accepted.
+
+        A site without an answer is lost. TransportError where the round cannot go on so.
+        """
         ...
 
 
@@ -102,11 +128,16 @@ class Protection(Protocol):
         ...
 
     def site(
-        self, context: Context, party: Party, schema: Schema, values: Iterable[Integers]
+        self,
+        context: Context,
+        party: Party,
+        schema: Schema,
+        values: Iterable[Integers],
+        ahead: Ahead | None = None,
     ) -> SiteMachine:
         """Return the machine of one site; `values` is taken once, block by block."""
         ...
 
-    def centre(self, context: Context, schema: Schema) -> CentreMachine:
+    def centre(self, context: Context, schema: Schema, ahead: Ahead | None = None) -> CentreMachine:
         """Return the machine of the centre."""
         ...

@@ -197,13 +197,18 @@ def check_total(schema: Schema, totals: Sequence[Integers]) -> None:
     if len(totals) != len(schema.blocks):
         raise ProtocolError(f"expected {len(schema.blocks)} blocks of totals, got {len(totals)}")
     for block, total in zip(schema.blocks, totals, strict=True):
-        for name, field in block.items():
-            if name not in total or total[name].shape != field.shape:
-                raise ProtocolError(f"{name}: the total does not have the declared shape")
-            most = field.limit / field.quantum + 0.5
-            # Both ends by themselves: the least integer has no absolute value in 64 bits.
-            if total[name].max(initial=0) > most or total[name].min(initial=0) < -most:
-                raise ProtocolError(f"{name}: the total is beyond its declared limit")
+        check_block(block, total)
+
+
+def check_block(block: Block, total: Integers) -> None:
+    """Raise ProtocolError where one block of a total has another form or is beyond its limit."""
+    for name, field in block.items():
+        if name not in total or total[name].shape != field.shape:
+            raise ProtocolError(f"{name}: the total does not have the declared shape")
+        most = field.limit / field.quantum + 0.5
+        # Both ends by themselves: the least integer has no absolute value in 64 bits.
+        if total[name].max(initial=0) > most or total[name].min(initial=0) < -most:
+            raise ProtocolError(f"{name}: the total is beyond its declared limit")
 
 
 def to_bytes(block: Block, integers: Integers) -> bytes:

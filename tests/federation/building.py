@@ -41,6 +41,7 @@ from equipoise.study.records import (
     Validation,
     VariantList,
 )
+from equipoise.transport import Transport
 from equipoise.transports.local import LocalTransport
 
 N_VARIANTS = 60
@@ -106,6 +107,7 @@ def study_of(
     *,
     external: Iterable[str] = (),
     hold_out: str | None = None,
+    lost_site: str = "end",
 ) -> Study:
     """Return the study that all parties were given; `hold_out` is the reason for it."""
     nowhere = Path("nowhere")
@@ -124,7 +126,7 @@ def study_of(
         covariates=Covariates(("sex",)),
         variants=VariantList(nowhere, "GRCh37"),
         sites=sites,
-        protection=Protection(kind),
+        protection=Protection(kind, lost_site),
         validation=Validation(folds, hold_out is not None, hold_out or ""),
     )
 
@@ -155,6 +157,7 @@ def plan_of(study: Study, members: tuple[Member, ...], *, calibrated: bool = Fal
         roster_k=ROSTER_K,
         steps=_steps(members, validation, calibrated),
         fold_by=validation.fold_by,
+        lost_site=study.protection.lost_site,
     )
 
 
@@ -252,10 +255,13 @@ class Federation:
     def kinds(self, name: str) -> list[str]:
         return [entry.kind for entry in self.entries(name)]
 
-    def run(self) -> tuple[Run, Log, dict[str, Mapping[str, Any]]]:
-        """Run the study with the honest centre, over the local transport."""
+    def run(
+        self, over: Callable[[Transport], Transport] = lambda local: local
+    ) -> tuple[Run, Log, dict[str, Mapping[str, Any]]]:
+        """Run the study with the honest centre, over the local transport or one around it."""
         log = Log.create(self.root / "ledger", "equipoise/made-up/centre", self._key(CENTRE))
-        transport = LocalTransport({name: site.handle for name, site in self.sites.items()})
+        handles = {name: site.handle for name, site in self.sites.items()}
+        transport = over(LocalTransport(handles))
         try:
             identity = self.identities[CENTRE]
             centre = Centre(identity, self.peers, transport, log, self.compiled, {})
@@ -282,6 +288,7 @@ def build(
     external: Iterable[str] = (),
     hold_out: str | None = None,
     calibrated: bool = False,
+    lost_site: str = "end",
 ) -> Federation:
     """Return a federation; without a `steward`, every site compiles the plan itself.
 
@@ -289,7 +296,8 @@ def build(
     """
     people = people or PEOPLE * (2 if n_sites < 3 else 1)
     names = [f"s{i}" for i in range(n_sites)]
-    study = study_of(names, kind, FOLDS, external=external, hold_out=hold_out)
+    rules = {"external": external, "hold_out": hold_out, "lost_site": lost_site}
+    study = study_of(names, kind, FOLDS, **rules)  # pyright: ignore[reportArgumentType]  by name
     identities = {name: Identity.create(name) for name in [*names, CENTRE]}
     peers = Peers({name: identity.signing_key for name, identity in identities.items()})
     made = Federation(root, study, identities, peers, calibrated=calibrated)

@@ -25,6 +25,7 @@ BODIES = {
         "bytes": 8,
     },
     "derived": {"step": "pca", "salted_sha256": HEX},
+    "lost": {"site": "FIN", "step": "pca", "round": 2},
     "artefact": {"path": "model/weights.json", "sha256": HEX, "bytes": 3},
     "refusal": {"reason": "roster differs by 1", "message_sha256": HEX},
     "checkpoint": {"site": "FIN", "note": "text\n", "root": HEX, "size": 4},

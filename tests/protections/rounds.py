@@ -1,6 +1,6 @@
 """One round of a protection among a few sites, driven phase by phase and looked at inside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -82,14 +82,25 @@ def same(total: Sequence[Mapping[str, Any]], expected: Values) -> bool:
     )
 
 
+Lost = Callable[[str, int], bool]
+"""Whether a site's answer to a phase, from 0, does not come."""
+
+
 @dataclass
 class Round:
-    """The machines of one round, its messages, and what came of it."""
+    """The machines of one round, its messages, and what came of it.
+
+    aheads  what each party keeps for later rounds; "" is the centre
+    lost    says which answers do not come; a site whose answer did not is asked no more
+    """
 
     protection: Protection
     schema: Schema
     values: Mapping[str, Values]
     context: Context
+    aheads: dict[str, dict[bytes, Any]] = field(default_factory=dict[str, dict[bytes, Any]])
+    lost: Lost = lambda site, phase: False
+    gone: set[str] = field(default_factory=set[str])
     sites: dict[str, Any] = field(default_factory=dict[str, Any])
     requests: list[dict[str, Message]] = field(default_factory=list[dict[str, Message]])
     answers: list[dict[str, Message]] = field(default_factory=list[dict[str, Message]])
@@ -98,11 +109,14 @@ class Round:
 
     def __post_init__(self) -> None:
         n = len(self.context.sites)
-        self.centre: CentreMachine = self.protection.centre(self.context, self.schema)
+        for name in ("", *self.context.sites):
+            self.aheads.setdefault(name, {})
+        self.centre: CentreMachine = self.protection.centre(
+            self.context, self.schema, self.aheads[""]
+        )
         for name in self.context.sites:
-            machine: SiteMachine = self.protection.site(
-                self.context, party(name, n), self.schema, iter(self.values[name])
-            )
+            own = party(name, n), self.schema, iter(self.values[name]), self.aheads[name]
+            machine: SiteMachine = self.protection.site(self.context, *own)
             self.sites[name] = machine
 
     def run(self, phases: int = 99) -> "Round":
@@ -113,9 +127,17 @@ class Round:
                 self.total = outcome.result
                 break
             self.requests.append(dict(outcome.state))
-            self.answers.append({name: self.ask(name) for name in self.context.sites})
+            asked = [name for name in outcome.state if name not in self.gone]
+            self.gone |= {name for name in asked if self.lost(name, len(self.answers))}
+            self.answers.append({name: self.ask(name) for name in asked if name not in self.gone})
             phases -= 1
         return self
+
+    def then(self, parts: Sequence[Values], **changes: Any) -> "Round":
+        """Return the round that follows, with the secrets that were sent ahead."""
+        values = dict(zip(self.context.sites, parts, strict=True))
+        after = replace(self.context, turn=self.context.turn + 1, **changes)
+        return Round(self.protection, self.schema, values, after, self.aheads, gone=set(self.gone))
 
     def ask(self, name: str, message: Message | None = None) -> Message:
         """Give a site the last request, or another message instead."""

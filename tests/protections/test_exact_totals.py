@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from equipoise.errors import DisclosureError, ProtocolError
+from equipoise.errors import DisclosureError, ProtocolError, TransportError
 from equipoise.protection import Message, Protection
 from equipoise.protections.clear import Clear, read_blocks
 from equipoise.protections.masked import Masked
@@ -123,12 +123,12 @@ def test_a_total_of_another_form_is_refused_by_the_site(
 ) -> None:
     form = schema({"x": (2,)}, {"y": (3,)})
     parts: list[Values] = [[{"x": np.arange(2)}, {"y": np.arange(3)}] for _ in range(3)]
-    phases = 5 if isinstance(protection, Masked) else 2
+    phases = 4 if isinstance(protection, Masked) else 2
     rounds = start(protection, form, parts).run(phases - 1)
     outcome: Any = rounds.centre.step(rounds.answers[-1])
     for name, message in outcome.state.items():
         with pytest.raises(ProtocolError):
-            rounds.ask(name, Message(b"", change(list(message.blocks))))
+            rounds.ask(name, Message(message.head, change(list(message.blocks))))
 
 
 @pytest.mark.parametrize("protection", BOTH)
@@ -138,9 +138,9 @@ def test_an_answer_of_another_form_is_refused_by_the_centre(
 ) -> None:
     form = schema({"x": (2,)}, {"y": (3,)})
     parts: list[Values] = [[{"x": np.arange(2)}, {"y": np.arange(3)}] for _ in range(3)]
-    rounds = start(protection, form, parts).run(3 if isinstance(protection, Masked) else 1)
-    blocks = [*rounds.answers[-1]["s1"].blocks, b"more"]
-    rounds.answers[-1]["s1"] = Message(b"", blocks[:number])
+    rounds = start(protection, form, parts).run(2 if isinstance(protection, Masked) else 1)
+    came = rounds.answers[-1]["s1"]
+    rounds.answers[-1]["s1"] = Message(came.head, [*came.blocks, b"more"][:number])
     with pytest.raises(ProtocolError):
         rounds.run()
 
@@ -150,7 +150,7 @@ def test_a_total_needs_every_site(protection: Protection) -> None:
     parts: list[Values] = [[{"x": np.arange(2)}] for _ in range(4)]
     rounds = start(protection, schema({"x": (2,)}), parts).run(1)
     del rounds.answers[-1]["s2"]
-    with pytest.raises(ProtocolError, match="every site"):
+    with pytest.raises((ProtocolError, TransportError), match=r"every site|lost s2"):
         rounds.run()
 
 

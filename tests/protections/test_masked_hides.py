@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from numpy.typing import NDArray
 from scipy import stats
 
 from equipoise.protection import Context
-from equipoise.protections import keystream, masked
+from equipoise.protections import forms, keystream, secrets
 from equipoise.protections.keystream import Keystreams, derive_key
 from equipoise.protections.masked import Masked
+from equipoise.protections.masked_site import bound
+from equipoise.protections.secrets import Secrets
 from protections.recordings import FORM, SIZE, zeros
 from protections.rounds import (
     CONTEXT,
@@ -35,7 +36,7 @@ def sent(rounds: Round) -> dict[str, NDArray[np.uint64]]:
     """Return each site's masked message."""
     return {
         name: np.frombuffer(b"".join(message.blocks), "<u8")
-        for name, message in rounds.answers[2].items()
+        for name, message in rounds.answers[1].items()
     }
 
 
@@ -49,19 +50,17 @@ def uniform(values: NDArray[np.uint64]) -> bool:
 def stream(secret: bytes, rounds: Round, size: int = SIZE) -> NDArray[np.uint64]:
     """Return the mask that a secret makes in this round."""
     ring = {"x": np.zeros(size, np.uint64)}
-    info = b"equipoise-masked-1|mask|" + rounds.context.digest()
-    Keystreams(secret, info).apply(ring, +1)
+    Keystreams(secret, bound(rounds.context, b"mask")).apply(ring, +1)
     return ring["x"]
 
 
 def self_mask(rounds: Round, name: str) -> NDArray[np.uint64]:
-    return stream(rounds.sites[name].seed, rounds)
+    return stream(rounds.sites[name].secrets.seed, rounds)
 
 
 def pair_mask(rounds: Round, name: str, peer: str) -> NDArray[np.uint64]:
-    own = X25519PrivateKey.from_private_bytes(rounds.sites[name].key)
-    other = X25519PrivateKey.from_private_bytes(rounds.sites[peer].key).public_key()
-    made = stream(own.exchange(other), rounds)
+    secret = rounds.sites[name].secrets.agreed(rounds.sites[peer].secrets.public)
+    made = stream(secret, rounds)
     return made if name < peer else -made
 
 
@@ -113,7 +112,7 @@ def test_no_proper_subset_of_sites_gives_its_sum(half_way: Round) -> None:
 
 def test_the_same_sums_are_never_sent_alike() -> None:
     """Zeros, twice in the same context: every number of every site differs."""
-    first, second = (sent(start(Masked(), FORM, zeros()).run(3)) for _ in range(2))
+    first, second = (sent(start(Masked(), FORM, zeros()).run(2)) for _ in range(2))
     for name in names(4):
         assert not np.any(first[name] == second[name])
         assert uniform(first[name] - second[name])
@@ -136,6 +135,8 @@ OTHER: Mapping[str, Any] = {
     "attempt": 1,
     "analysis": b"\1" * 32,
     "members": b"\1" * 32,
+    "turn": 1,
+    "may_lose": True,
 }
 
 
@@ -147,9 +148,10 @@ def test_every_part_of_the_context_changes_every_keystream(name: str) -> None:
     assert first.to_bytes() != second.to_bytes()
     streams: list[NDArray[np.uint64]] = []
     for used in (first, second):
-        machine = masked.MaskedSite(used, party("s0", 4), FORM, [], key=bytes(32), seed=bytes(32))
+        machine = Masked().site(used, party("s0", 4), FORM, [])
+        machine.secrets = Secrets(bytes(32), bytes(32), bytes(32))
         ring = {"x": np.zeros(SIZE, np.uint64)}
-        Keystreams(machine.seed, machine._bound(b"mask", b"")).apply(ring, +1)
+        machine._own_mask().apply(ring, +1)
         streams.append(ring["x"])
     assert not np.any(streams[0] == streams[1])
 
@@ -175,24 +177,24 @@ def derived(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, bytes]]:
         made.append((secret, info))
         return derive_key(secret, info, length)
 
-    monkeypatch.setattr(keystream, "derive_key", record)
-    monkeypatch.setattr(masked, "derive_key", record)
+    for module in (keystream, secrets, forms):
+        monkeypatch.setattr(module, "derive_key", record)
     return made
 
 
 def test_no_keystream_is_used_twice(derived: list[tuple[bytes, bytes]]) -> None:
     """Over fields, blocks, rounds, attempts and pairs, and even where context is the same.
 
-    Each pair's stream is made by its two sites, each self-mask by its site and, lifted, by
-    the centre: twice each, and never more.
+    Each pair's stream is made by its two sites; each self-mask by its site to hide its message
+    and to take forms of it, and by the centre to lift it. No other stream is ever made, and no
+    stream for two messages.
     """
     form = schema({"x": (3,), "y": (2,)}, {"x": (3,), "y": (2,)})
     part: Values = [{"x": np.arange(3), "y": np.arange(2)}] * 2
     for changes in ({}, {}, {"attempt": 1}, {"round": 2}, {"step": "other"}):
         start(Masked(), form, [part] * 4, **changes).run()
     used = [use for use in derived if b"|mask|" in use[1]]
-    assert len(used) == 5 * 2 * (4 + 4 + 4 * 3)
-    assert {used.count(use) for use in used} == {2}
+    assert sorted(used.count(use) for use in set(used)) == [2] * 5 * 2 * 6 + [3] * 5 * 2 * 4
     # The same secret is behind the streams of the two fields, the same use behind rounds alike.
     assert len({secret for secret, _ in used}) == 5 * (4 + 6)
     assert len({info for _, info in used}) == 4 * 2

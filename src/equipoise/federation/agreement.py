@@ -10,11 +10,15 @@ from equipoise.errors import DisclosureError, ProtocolError
 from equipoise.federation import registry
 from equipoise.federation.course import Course
 from equipoise.federation.identity import Identity
+from equipoise.federation.wire import Envelope
 from equipoise.plan import Member, Plan, canonical
 from equipoise.protection import Context
 from equipoise.protections import kinds
 
 Verify = Callable[[str, bytes, bytes], None]
+
+MOST_ATTEMPTS = 5
+"""At one round. Another is made where a site is lost before anything that it sent was opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ def check_plan(
             raise ProtocolError(f"plan and study differ on whether {member.name} is external")
     if plan.fold_by != fold_by(study):
         raise ProtocolError("plan and study differ on whether each site is held out in turn")
+    if plan.lost_site != study["protection"]["lost_site"]:
+        raise ProtocolError("plan and study differ on what follows where a site is lost")
     if own not in plan.members:
         raise ProtocolError("the plan does not say of this site what it announced")
     check_protection(plan)
@@ -120,12 +126,14 @@ def member(identity: Identity, people: int, *, external: bool = False) -> Member
     return Member(identity.name, *keys, people, external)
 
 
-def place(kind: str, course: Course | None, phase: int) -> Place:
+def place(kind: str, course: Course | None, phase: int, attempt: int = 0) -> Place:
     """Return where a site stands, as it knows it, whatever a request of this kind says."""
     if course is None or kind not in ("round", "outcome", "close"):
         return Place(kind, 0, 0, kind)
     step = "end" if course.finished else course.step.name
-    return Place(step, course.round, 0, f"{kind} {phase if kind == 'round' else course.place}")
+    if kind == "round":
+        return Place(step, course.round, attempt, f"round {phase}")
+    return Place(step, course.round, 0, f"{kind} {course.place}")
 
 
 def asked(context: Context, phase: int) -> dict[str, Any]:
@@ -151,16 +159,26 @@ def closing(plan: Plan, place: str) -> dict[str, Any]:
     return {"plan": plan.digest().hex(), "place": place}
 
 
-def context(course: Course) -> Context:
-    """Return the context of the round that is due; there is one attempt at each."""
+def asks_again(request: Envelope, course: Course | None, attempt: int) -> bool:
+    """Return whether a request begins the next attempt at the round that is due."""
+    if course is None or request.kind != "round" or attempt + 1 >= MOST_ATTEMPTS:
+        return False
+    again = asked(context(course, attempt + 1), 0)
+    return canonical({n: v for n, v in request.body.items() if n != "to"}) == canonical(again)
+
+
+def context(course: Course, attempt: int = 0) -> Context:
+    """Return the context of an attempt at the round that is due."""
     plan = course.plan
     return Context(
         study=plan.id,
         plan=plan.digest(),
         step=course.step.name,
         round=course.round,
-        attempt=0,
+        attempt=attempt,
         analysis=hashlib.sha256(course.step.digest() + plan.sources.encode()).digest(),
         sites=plan.sites,
         members=plan.members_digest(),
+        turn=course.turn,
+        may_lose=plan.lost_site == "go_on",
     )

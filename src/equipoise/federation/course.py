@@ -5,7 +5,7 @@ from what was published; what is published follows from the totals. The centre c
 it and publishes; each site computes it too and refuses anything else.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from equipoise.analysis import Analysis
@@ -13,7 +13,7 @@ from equipoise.errors import DisclosureError, ProtocolError
 from equipoise.plan import Plan, Step
 from equipoise.record import agree, rounded
 from equipoise.step import Done, Next
-from equipoise.sums import Integers, Schema, decode
+from equipoise.sums import Integers, Schema, Sums, decode
 
 Build = Callable[[Step, Mapping[str, Any] | None], Analysis[Any, Any]]
 
@@ -22,6 +22,7 @@ class Course:
     """The public side of a run.
 
     step, round  where it stands; a round is counted when it asks something
+    turn         how many rounds of the whole run have been added up
     results      public results of the steps that have ended
     """
 
@@ -29,7 +30,7 @@ class Course:
         """Begin at the first step. `publics` are results that exist before the run."""
         self.plan = plan
         self.results: dict[str, Any] = dict(publics)
-        self.round = 0
+        self.round = self.turn = 0
         self._build = build
         self._place = -1
         self._published = 0
@@ -83,8 +84,8 @@ class Course:
         if not self.asks:
             raise ProtocolError("totals came where none were asked for")
         pairs = zip(self.schema.blocks, total, strict=True)
-        values = [decode(block, integers) for block, integers in pairs]
-        self._follows = self._after(self._state, values)
+        self._follows = self._after(self._state, (decode(block, part) for block, part in pairs))
+        self.turn += 1
 
     def adopt(self, published: Next[Any] | Done[Any]) -> None:
         """Go on from what was published; ProtocolError unless it is what follows."""
@@ -131,7 +132,7 @@ class Course:
         self.round += 1
         self._state, self._follows = state, None
 
-    def _after(self, state: Any, totals: list[Any]) -> Next[Any] | Done[Any]:
+    def _after(self, state: Any, totals: Iterable[Sums]) -> Next[Any] | Done[Any]:
         outcome = self.analysis.advance(state, totals)
         if isinstance(outcome, Done):
             return Done(rounded(outcome.result))

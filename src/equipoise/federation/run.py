@@ -1,13 +1,13 @@
 """The loop at the centre: it asks, adds up, publishes, and holds nothing but totals."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Protocol
 
 from equipoise import errors
-from equipoise.errors import FaultError, ProtocolError, TransportError
+from equipoise.errors import FaultError, LostError, ProtocolError, TransportError
 from equipoise.federation import agreement, registry, wire
 from equipoise.federation.course import Course
 from equipoise.federation.identity import Identity, Peers
@@ -15,10 +15,10 @@ from equipoise.federation.wire import Envelope
 from equipoise.ledger.entry import Entry
 from equipoise.ledger.log import Log
 from equipoise.plan import Member, Plan
-from equipoise.protection import Message
+from equipoise.protection import Ahead, Message
 from equipoise.protections import kinds
 from equipoise.step import Done
-from equipoise.sums import Integers
+from equipoise.sums import Integers, to_bytes
 from equipoise.transport import Transport
 
 
@@ -36,7 +36,10 @@ class Progress(Protocol):
 
 @dataclass(slots=True)
 class Run:
-    """What a run gives: public results, announcements and figures by site."""
+    """What a run gives: public results, announcements and figures by site.
+
+    lost  the sites that were lost on the way, and at which step
+    """
 
     plan: Plan
     people: Mapping[str, Mapping[str, Any]]
@@ -44,6 +47,7 @@ class Run:
     figures: Mapping[str, Mapping[str, Mapping[str, Any]]]
     timings: Mapping[str, float]
     place: str
+    lost: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(slots=True)
@@ -59,6 +63,9 @@ class Centre:
     progress: Progress | None = None
     figures: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     timings: dict[str, float] = field(default_factory=dict[str, float])
+    lost: dict[str, str] = field(default_factory=dict[str, str])
+    _ahead: Ahead = field(default_factory=dict[bytes, Any])
+    _course: Course | None = None
 
     def run(self, study: Mapping[str, Any], variants: str) -> Run:
         """Run a study from the first message to the last.
@@ -69,14 +76,16 @@ class Centre:
         people = {site: envelope.body["people"] for site, envelope in announced.items()}
         plan = self.compile(tuple(self._member(announced[s]) for s in sorted(announced)))
         self._sign(plan)
-        course = Course(plan, registry.build, self.publics)
+        course = self._course = Course(plan, registry.build, self.publics)
         if self.progress:
             self.progress.begin(tuple(step.name for step in plan.steps))
         while not course.finished:
             began, step = perf_counter(), course.step.name
             self._round(course) if course.asks else self._publish(course)
             self.timings[step] = self.timings.get(step, 0.0) + perf_counter() - began
-        return Run(plan, people, course.results, self.figures, self.timings, course.place)
+        return Run(
+            plan, people, course.results, self.figures, self.timings, course.place, self.lost
+        )
 
     def close(self, run: Run) -> dict[str, Mapping[str, Any]]:
         """Tell every site that the run has ended; return their ledgers' checkpoints."""
@@ -105,27 +114,49 @@ class Centre:
         self._ask("agreed", {"signatures": signatures})
 
     def _round(self, course: Course) -> None:
-        """Take one round through the phases of its protection, up to the accepted total."""
-        context, schema = agreement.context(course), course.schema
+        """Take one round to the accepted total, again where a site is lost in mid-message."""
         if self.progress:
             self.progress.at(course.step.name, course.round)
-        machine = kinds.protection(course.plan.protection).centre(context, schema)
+        for attempt in range(agreement.MOST_ATTEMPTS):
+            try:
+                total = self._attempted(course, attempt)
+            except LostError as error:
+                self._lose(course, [error.site])
+                continue
+            self._enter(course, attempt, total)
+            course.total(total)
+            return
+        raise TransportError("a site was lost at every attempt at this round; see its network")
+
+    def _attempted(self, course: Course, attempt: int) -> Sequence[Integers]:
+        """Take one attempt through the phases of its protection."""
+        context, schema = agreement.context(course, attempt), course.schema
+        machine = kinds.protection(course.plan.protection).centre(context, schema, self._ahead)
         answers: Mapping[str, Message] = {}
         phase = 0
         while not isinstance(outcome := machine.step(answers), Done):
             answered = self._ask("round", agreement.asked(context, phase), outcome.state)
             answers = {s: Message(e.head, e.blocks) for s, e in answered.items()}
             phase += 1
-        self._enter(course, outcome.result)
-        course.total(outcome.result)
+        return outcome.result
 
-    def _enter(self, course: Course, total: tuple[Integers, ...]) -> None:
+    def _enter(self, course: Course, attempt: int, total: Sequence[Integers]) -> None:
         """Enter the release of a total."""
-        blocks = [b"".join(v.astype("<i8").tobytes() for v in part.values()) for part in total]
-        sha256 = wire.digest_of(blocks)[1]
-        place = {"step": course.step.name, "round": course.round, "attempt": 0, "phase": "total"}
-        size = sum(map(len, blocks))
-        self.ledger.append(Entry("release", {**place, "sha256": sha256, "bytes": size}))
+        joint, size = hashlib.sha256(), 0
+        for block, part in zip(course.schema.blocks, total, strict=True):
+            data = to_bytes(block, part)
+            joint.update(hashlib.sha256(data).digest())
+            size += len(data)
+        place = {"step": course.step.name, "round": course.round, "attempt": attempt}
+        content = {"phase": "total", "sha256": joint.hexdigest(), "bytes": size}
+        self.ledger.append(Entry("release", {**place, **content}))
+
+    def _lose(self, course: Course, sites: Iterable[str]) -> None:
+        """Go on without some sites, to the end of the run."""
+        step = "end" if course.finished else course.step.name
+        for site in sites:
+            self.lost[site] = step
+            self.ledger.append(Entry("lost", {"site": site, "step": step, "round": course.round}))
 
     def _publish(self, course: Course) -> None:
         """Publish what follows from the totals; every site checks it, then goes on from it."""
@@ -147,24 +178,39 @@ class Centre:
         body: Mapping[str, Any],
         messages: Mapping[str, Message] | None = None,
     ) -> dict[str, Envelope]:
-        """Send one message to every site and return the answers, refusals as errors."""
+        """Send one message to every site that is left, and return the answers.
+
+        `messages`, where given, are for the sites that are asked. Refusals are raised, and so
+        is that a site gave no answer, unless all have agreed to go on without it.
+        """
         requests: dict[str, Iterator[bytes]] = {}
-        for site in self.transport.sites:
+        asked = [site for site in messages or self.transport.sites if site not in self.lost]
+        for site in asked:
             message = (messages or {}).get(site, Message())
             envelope = Envelope(
                 kind, self.identity.name, {**body, "to": site}, message.head, message.blocks
             )
             requests[site] = wire.frames(envelope, self.identity.sign)
         streams = self.transport.exchange(requests)
-        answers = {site: wire.read(streams[site], self.peers.verify) for site in sorted(streams)}
+        answers: dict[str, Envelope] = {}
+        gone: dict[str, TransportError] = {}
+        for site in sorted(asked):
+            try:
+                answers[site] = wire.read(streams[site], self.peers.verify)
+            except TransportError as error:
+                gone[site] = error
         for site, answer in answers.items():
             if answer.sender != site:
                 raise ProtocolError(f"the answer of {site} is signed by another")
         for site, answer in answers.items():
             if answer.kind == "refusal":
                 raise _refusal(site, answer.body)
-        if set(answers) != set(self.transport.sites):
-            raise TransportError("not every site answered")
+        if not gone:
+            return answers
+        if self._course is None or self._course.plan.lost_site != "go_on":
+            error = gone[min(gone)]
+            raise TransportError(f"no answer from {', '.join(gone)}: {error}") from error
+        self._lose(self._course, gone)
         return answers
 
 

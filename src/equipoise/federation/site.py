@@ -25,7 +25,7 @@ from equipoise.federation.identity import CENTRE
 from equipoise.federation.people import People
 from equipoise.federation.wire import Envelope
 from equipoise.plan import Plan
-from equipoise.protection import Context, Message, SiteMachine
+from equipoise.protection import Ahead, Context, Message, SiteMachine
 from equipoise.protections import kinds
 from equipoise.step import Done
 from equipoise.sums import Integers, encode
@@ -42,7 +42,8 @@ class Site:
         self._plan: Plan | None = None
         self._course: Course | None = None
         self._machine: SiteMachine | None = None
-        self._phase = 0
+        self._ahead: Ahead = {}
+        self._phase = self._attempt = 0
         self._broken = False
 
     def handle(self, stream: Iterator[bytes]) -> Iterator[bytes]:
@@ -55,7 +56,9 @@ class Site:
                 raise ProtocolError("the message is not from the centre to this site")
             answer = self._desk.journal.repeated(request.id)
             if answer is None:
-                place = agreement.place(request.kind, self._course, self._phase)
+                self._begin_again(request)
+                stand = self._course, self._phase, self._attempt
+                place = agreement.place(request.kind, *stand)
                 self._desk.open(place)
                 answer = self._desk.send(request, place, self._answer(request))
                 self._broken = False
@@ -112,10 +115,17 @@ class Site:
         self._course = Course(self._plan, registry.build, self._desk.publics)
         return self._desk.envelope("ready", {})
 
+    def _begin_again(self, request: Envelope) -> None:
+        """Begin the next attempt at a round, where the last one cannot have told any total."""
+        if self._machine is None or self._machine.settled:
+            return
+        if agreement.asks_again(request, self._course, self._attempt):
+            self._machine, self._phase, self._attempt = None, 0, self._attempt + 1
+
     def _take_part(self, request: Envelope) -> Envelope:
         """Answer one phase of the round that is due: here sums leave, under protection."""
         course = self._running
-        context = agreement.context(course)
+        context = agreement.context(course, self._attempt)
         agreement.check_due(request.body, agreement.asked(context, self._phase))
         if not course.asks:
             raise ProtocolError("no round is due here before what follows is published")
@@ -126,7 +136,7 @@ class Site:
         wire.end(request.blocks)
         if not isinstance(outcome, Done):
             return self._desk.envelope("phase", {}, outcome.state)
-        self._machine, self._phase = None, 0
+        self._machine, self._phase, self._attempt = None, 0, 0
         course.total(outcome.result.total)
         return self._desk.envelope("accepted", {}, outcome.result.answer)
 
@@ -144,7 +154,7 @@ class Site:
                 yield encode(block, part, cohort.n)
 
         protection = kinds.protection(plan.protection)
-        return protection.site(context, self._desk.party(plan), schema, values())
+        return protection.site(context, self._desk.party(plan), schema, values(), self._ahead)
 
     def _follow(self, request: Envelope) -> Envelope:
         """Adopt what the centre published, if it is what the site computed itself."""

@@ -88,7 +88,11 @@ def verify(directory: Path, root: bytes | None = None) -> Verification:
         raise _all(directory, findings)
     _check_end(centre, root, findings)
     sites = _sites(centre, findings)
+    lost = {str(entry.body["site"]) for entry in centre.entries if entry.kind == "lost"}
     for name, key in sites.items():
+        if name in lost:  # what it wrote up to then need not have come here
+            findings.unknown.add(f"{_SITES}/{name}")
+            continue
         _check_site(directory, name, key, centre, findings)
     _check_found(directory, found, findings)
     if findings.problems:

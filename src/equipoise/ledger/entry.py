@@ -10,6 +10,7 @@
 | state | step: text; round: count; sha256: hex |
 | release | step: text; round, attempt: count; phase: text; sha256: hex; bytes: count |
 | derived | step: text; salted_sha256: hex |
+| lost | site: folder; step: text; round: count |
 | artefact | path: path; sha256: hex; bytes: count |
 | refusal | reason: text; message_sha256: hex |
 | checkpoint | site: folder; note: text; root: hex; size: count |
@@ -112,6 +113,7 @@ KINDS: Mapping[str, Mapping[str, Form]] = MappingProxyType(
             "bytes": _COUNT,
         },
         "derived": {"step": _TEXT, "salted_sha256": _HEX32},
+        "lost": {"site": _FOLDER, "step": _TEXT, "round": _COUNT},
         "artefact": {"path": _PATH, "sha256": _HEX32, "bytes": _COUNT},
         "refusal": {"reason": _TEXT, "message_sha256": _HEX32},
         "checkpoint": {"site": _FOLDER, "note": _TEXT, "root": _HEX32, "size": _COUNT},

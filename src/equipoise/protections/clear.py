@@ -1,24 +1,31 @@
 """Plain sums: for one site, and for tests. The centre sees what each site sends."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from equipoise.errors import ProtocolError
-from equipoise.protection import Accepted, Context, Message, Party
+from equipoise.protection import Accepted, Ahead, Context, Message, Party
 from equipoise.step import Done, Next
 from equipoise.sums import Integers, Schema, add, check_total, from_bytes, to_bytes
 
 
-def read_blocks(schema: Schema, message: Message) -> Iterable[Integers]:
+def raw_blocks(schema: Schema, message: Message) -> Iterator[bytes]:
     """Yield the blocks of a message; ProtocolError where their number is another."""
     came = iter(message.blocks)
-    for block in schema.blocks:
+    for _ in schema.blocks:
         data = next(came, None)
         if data is None:
             raise ProtocolError(f"expected {len(schema.blocks)} blocks, got fewer")
-        yield from_bytes(block, data)
+        yield data
     if next(came, None) is not None:
         raise ProtocolError(f"expected {len(schema.blocks)} blocks, got more")
+
+
+def read_blocks(schema: Schema, message: Message) -> Iterator[Integers]:
+    """Yield what the blocks of a message hold; ProtocolError for another form."""
+    blocks = iter(schema.blocks)
+    for data in raw_blocks(schema, message):
+        yield from_bytes(next(blocks), data)
 
 
 def read_total(schema: Schema, message: Message) -> tuple[Integers, ...]:
@@ -41,6 +48,11 @@ class ClearSite:
     schema: Schema
     values: Iterable[Integers]
     sent: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has sent its sums."""
+        return self.sent
 
     def step(self, request: Message) -> Next[Message] | Done[Accepted]:
         """Return the sums; at the second call, the total that came."""
@@ -85,12 +97,18 @@ class Clear:
         """Any number of sites will do."""
 
     def site(
-        self, context: Context, party: Party, schema: Schema, values: Iterable[Integers]
+        self,
+        context: Context,
+        party: Party,
+        schema: Schema,
+        values: Iterable[Integers],
+        ahead: Ahead | None = None,
     ) -> ClearSite:
         """Return the machine of one site."""
-        del context, party
+        del context, party, ahead
         return ClearSite(schema, values)
 
-    def centre(self, context: Context, schema: Schema) -> ClearCentre:
+    def centre(self, context: Context, schema: Schema, ahead: Ahead | None = None) -> ClearCentre:
         """Return the machine of the centre."""
+        del ahead
         return ClearCentre(schema, context.sites)

@@ -1,6 +1,6 @@
 """Keystreams that mask integers: AES-256-CTR under keys that HKDF binds to their use."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
 CHUNK = 1 << 15
-"""Values handled at once: 256 KiB stay in a core's second-level cache."""
+"""Values handled at once: 256 KiB of them and of a keystream stay in a core's second cache."""
 
-_ZEROS = bytes(8 * CHUNK)
+ZEROS = memoryview(bytes(8 * CHUNK))
+"""What is encrypted to make a keystream."""
 
 
 def derive_key(secret: bytes, info: bytes, length: int = 32) -> bytes:
@@ -25,32 +26,41 @@ def derive_key(secret: bytes, info: bytes, length: int = 32) -> bytes:
 class Keystreams:
     """One keystream for each field's name, all from one secret; each runs on over blocks."""
 
-    secret: bytes
+    secret: bytes = field(repr=False)
     info: bytes
-    running: dict[str, Any] = field(default_factory=dict[str, Any])
+    running: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     def apply(self, ring: Mapping[str, NDArray[np.uint64]], sign: int) -> None:
-        """Add the next values of each field's keystream to `ring`, or take them away.
+        """Add the next values of each field's keystream to `ring`, or take them away."""
+        apply_all([(sign, self)], ring)
 
-        ValueError for an array that is not contiguous: its copy would be masked, not it.
-        """
-        for name, values in ring.items():
-            if not values.flags.c_contiguous:
-                raise ValueError(f"{name}: only a contiguous array can be masked in place")
-            if name not in self.running:
-                both = derive_key(self.secret, self.info + b"|" + name.encode(), 48)
-                cipher = Cipher(algorithms.AES(both[:32]), modes.CTR(both[32:]))
-                self.running[name] = cipher.encryptor()
-            _apply(values.reshape(-1), self.running[name], sign)
+    def of(self, name: str) -> Any:
+        """Return what makes the next bytes of a field's keystream."""
+        if name not in self.running:
+            both = derive_key(self.secret, self.info + b"|" + name.encode(), 48)
+            cipher = Cipher(algorithms.AES(both[:32]), modes.CTR(both[32:]))
+            self.running[name] = cipher.encryptor()
+        return self.running[name]
 
 
-def _apply(values: NDArray[np.uint64], encryptor: Any, sign: int) -> None:
-    out = bytearray(8 * min(len(values), CHUNK) + 16)
-    for start in range(0, len(values), CHUNK):
-        part = values[start : start + CHUNK]
-        encryptor.update_into(_ZEROS[: part.nbytes], out)
-        stream = np.frombuffer(out, "<u8", count=len(part))
-        if sign > 0:
-            part += stream
-        else:
-            part -= stream
+def apply_all(
+    streams: Sequence[tuple[int, Keystreams]], ring: Mapping[str, NDArray[np.uint64]]
+) -> None:
+    """Add the next values of several keystreams to `ring`, or take them away, by their signs.
+
+    ValueError for an array that is not contiguous: its copy would be masked, not it.
+    """
+    most = max((values.size for values in ring.values()), default=0)
+    out = np.empty(8 * min(most, CHUNK) + 16, np.uint8)
+    made = out[:-16].view("<u8")
+    for name, values in ring.items():
+        if not values.flags.c_contiguous:
+            raise ValueError(f"{name}: only a contiguous array can be masked in place")
+        each = [(np.add if sign > 0 else np.subtract, s.of(name)) for sign, s in streams]
+        flat = values.reshape(-1)
+        for start in range(0, len(flat), CHUNK):
+            part = flat[start : start + CHUNK]
+            zeros, stream, room = ZEROS[: part.nbytes], made[: len(part)], out[: part.nbytes + 16]
+            for add, encryptor in each:
+                encryptor.update_into(zeros, room)
+                add(part, stream, out=part)

@@ -73,6 +73,7 @@ def compile_plan(study: Study, variants: Variants, members: tuple[Member, ...]) 
         roster_k=ROSTER_K,
         steps=steps(study, sizes),
         fold_by=validation.fold_by,
+        lost_site=study.protection.lost_site,
     )
 
 

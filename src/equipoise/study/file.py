@@ -261,7 +261,10 @@ def _sites(sections: list[Section], folder: Path) -> tuple[SiteFiles, ...]:
 
 
 def _protection(section: Section) -> Protection:
-    protection = Protection(section.choice("kind", ("clear", "masked"), "masked"))
+    protection = Protection(
+        section.choice("kind", ("clear", "masked"), "masked"),
+        section.choice("lost_site", ("end", "go_on"), "end"),
+    )
     section.close()
     return protection
 

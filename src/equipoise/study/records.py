@@ -65,9 +65,10 @@ class SiteFiles:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """How sums leave a site: clear or masked."""
+    """How sums leave a site: clear or masked; and whether a run ends where a site is lost."""
 
     kind: str = "masked"
+    lost_site: str = "end"
 
 
 @dataclass(frozen=True, slots=True)

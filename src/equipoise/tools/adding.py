@@ -12,7 +12,7 @@ from equipoise.analysis import Analysis
 from equipoise.cohort import Cohort
 from equipoise.errors import InputError
 from equipoise.federation.identity import Identity, Peers
-from equipoise.protection import Context, Message, Party, Protection, SiteMachine
+from equipoise.protection import Ahead, Context, Message, Party, Protection, SiteMachine
 from equipoise.protections.kinds import protection
 from equipoise.record import rounded
 from equipoise.step import Done
@@ -34,6 +34,7 @@ class Adding:
     protection: str = "clear"
     rounds: int = 0
     _parties: dict[str, Party] = field(init=False)
+    _ahead: dict[str, Ahead] = field(init=False)
     _machine: Protection = field(init=False)
 
     def __post_init__(self) -> None:
@@ -42,6 +43,7 @@ class Adding:
         self._machine = protection(self.protection)
         self._machine.check(len(names))
         self._parties = _parties(names)
+        self._ahead = {name: {} for name in ("", *names)}
 
     def run(self, analysis: Analysis[Any, R]) -> R:
         """Return the public result of an analysis over all sites."""
@@ -65,8 +67,8 @@ class Adding:
         machines: dict[str, SiteMachine] = {}
         for cohort, (name, party) in zip(self.cohorts, self._parties.items(), strict=True):
             values = _values(analysis, cohort, state, schema)
-            machines[name] = self._machine.site(context, party, schema, values)
-        centre = self._machine.centre(context, schema)
+            machines[name] = self._machine.site(context, party, schema, values, self._ahead[name])
+        centre = self._machine.centre(context, schema, self._ahead[""])
         answers: Mapping[str, Message] = {}
         while not isinstance(outcome := centre.step(answers), Done):
             answers = {name: _step(machines[name], outcome.state[name]) for name in machines}
@@ -75,7 +77,8 @@ class Adding:
     def _context(self, step: str) -> Context:
         sites = tuple(self._parties)
         nothing = bytes(32)
-        return Context("command", nothing, step, self.rounds, 0, nothing, sites, nothing)
+        turn = self.rounds - 1
+        return Context("command", nothing, step, self.rounds, 0, nothing, sites, nothing, turn)
 
 
 def _values(
