@@ -201,3 +201,11 @@ def test_a_schema_says_its_size_and_the_columns_that_it_reads() -> None:
 def test_a_count_has_steps_of_one(people: int) -> None:
     count = head_count((3,), people, per_person=2)
     assert (count.quantum, count.counts, count.limit) == (1.0, True, max(1.0, 2.0 * people))
+
+
+def test_one_value_by_itself_is_encoded_as_an_array() -> None:
+    block = {"yy": real((), 1.0, PEOPLE)}
+    integers = encode(block, {"yy": np.array(2.5)}, PEOPLE)
+    assert isinstance(integers["yy"], np.ndarray)
+    assert decode(block, integers)["yy"] == 2.5
+    assert from_bytes(block, to_bytes(block, integers))["yy"] == integers["yy"]

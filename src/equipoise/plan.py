@@ -71,6 +71,7 @@ class Plan:
     k, roster_k the smallest count published; the least difference of two rosters
     fold_by     what puts people into folds: "person", by chance; "site", each site is one
     lost_site   what follows where a site is lost: "end", or "go_on" without it
+    privacy     of `noise`: epsilon, delta, and shares, the part of each step beside others'
     """
 
     version: int
@@ -88,6 +89,7 @@ class Plan:
     steps: tuple[Step, ...]
     fold_by: str = "person"
     lost_site: str = "end"
+    privacy: Mapping[str, Any] | None = None
 
     @property
     def id(self) -> str:

@@ -171,7 +171,7 @@ def _encode(name: str, field: Field, value: NDArray[np.float64], people: int) ->
             f"{name}: an entry is beyond {bound:g}, the most that {people} people may add;"
             " nothing was sent"
         )
-    steps = value / field.quantum
+    steps = np.asarray(value / field.quantum)  # of one value alone numpy makes no array
     return np.rint(steps, out=steps).astype(np.int64, order="C")
 
 

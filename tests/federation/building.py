@@ -55,6 +55,9 @@ ROSTER_K = 10
 FOLDS = 3
 """The fewest that leave people to train on where two are left out together."""
 
+PRIVACY = {"epsilon": 1e7, "delta": 1e-6, "shares": {"association": 4.0}}
+"""So much may be spent that totals are nearly exact: what is tested is who counts and refuses."""
+
 STRONG = 33
 PEOPLE = 36
 REFUSED = 6
@@ -155,14 +158,15 @@ def plan_of(study: Study, members: tuple[Member, ...], *, calibrated: bool = Fal
         folds=validation.folds,
         k=K,
         roster_k=ROSTER_K,
-        steps=_steps(members, validation, calibrated),
+        steps=_steps(members, validation, calibrated, study.protection.kind),
         fold_by=validation.fold_by,
         lost_site=study.protection.lost_site,
+        privacy=PRIVACY if study.protection.kind == "noise" else None,
     )
 
 
 def _steps(
-    members: tuple[Member, ...], validation: Validation, calibrated: bool
+    members: tuple[Member, ...], validation: Validation, calibrated: bool, kind: str
 ) -> tuple[Step, ...]:
     people = sum(member.people for member in members if not member.external)
     smallest = budget.people_of_smallest(members, validation.folds, validation.fold_by)
@@ -199,7 +203,7 @@ def _steps(
             "performance",
             {**trait, **performance, "score": "single", "span": 0.5, "calibrated": False},
             rounds=3,
-            figures=True,
+            figures=kind != "noise",
         ),
     )
 
@@ -292,7 +296,8 @@ def build(
 ) -> Federation:
     """Return a federation; without a `steward`, every site compiles the plan itself.
 
-    Where few sites share the folds, each has more people, unless a number is given.
+    Where few sites share the folds, each has more people, unless a number is given. Under
+    noise no site publishes figures.
     """
     people = people or PEOPLE * (2 if n_sites < 3 else 1)
     names = [f"s{i}" for i in range(n_sites)]

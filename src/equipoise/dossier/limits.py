@@ -28,6 +28,12 @@ def _people(results: Mapping[str, Any], illustrative: bool) -> Iterator[str]:
             "The consents are illustrative: they show how consent is checked and are not those of"
             " real people."
         )
+    for name, site in results["participants"].items():
+        if site.get("lost_at"):
+            yield (
+                f"{name} was lost on the way, at the step {site['lost_at']}: what was added up before"
+                " has its people in it, and what was added up after that has not."
+            )
     counts = results["participants"].values()
     recruited = [site["recruited"] for site in counts]
     admitted = sum(site["admitted"] or 0 for site in counts)

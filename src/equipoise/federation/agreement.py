@@ -11,9 +11,10 @@ from equipoise.federation import registry
 from equipoise.federation.course import Course
 from equipoise.federation.identity import Identity
 from equipoise.federation.wire import Envelope
-from equipoise.plan import Member, Plan, canonical
-from equipoise.protection import Context
+from equipoise.plan import Member, Plan, Step, canonical
+from equipoise.protection import Context, Protection
 from equipoise.protections import kinds
+from equipoise.protections.accounting import Account, Budget, Stage
 
 Verify = Callable[[str, bytes, bytes], None]
 
@@ -89,12 +90,43 @@ def check_protection(plan: Plan) -> None:
 
     An external site adds zeros, behind which nobody hides.
     """
+    if plan.protection == "noise" and any(step.figures for step in plan.steps):
+        raise DisclosureError("figures by site have no noise; under noise no step may ask for them")
     try:
-        kinds.protection(plan.protection).check(len(plan.training))
+        protection(plan).check(len(plan.training))
     except DisclosureError as error:
         if len(plan.training) == len(plan.members):
             raise
         raise DisclosureError(f"{error}; external sites do not count, they add nothing") from None
+
+
+def account(plan: Plan) -> Account | None:
+    """Return the privacy budget of a plan and what each step has of it; None without noise.
+
+    Raises InputError for a budget that bounds nothing.
+    """
+    if plan.protection != "noise":
+        return None
+    told = plan.privacy or {}
+    shares = told.get("shares", {})
+    asking = [step for step in plan.steps if _asks(step)]
+    if strange := set(shares) - {step.name for step in asking}:
+        raise ProtocolError(
+            f"the privacy budget has shares for {sorted(strange)}, which ask nothing"
+        )
+    stages = tuple(Stage(s.name, s.rounds, float(shares.get(s.name, 1.0))) for s in asking)
+    return Account(Budget(float(told.get("epsilon", 0)), float(told.get("delta", 0))), stages)
+
+
+def _asks(step: Step) -> bool:
+    analysis = registry.build(step, None)
+    return bool(analysis.schema(analysis.start()).blocks)
+
+
+def protection(plan: Plan) -> Protection:
+    """Return the protection of a plan."""
+    spent = account(plan)
+    return kinds.protection(plan.protection, spent and spent.prices)
 
 
 def external(study: Mapping[str, Any], site: str) -> bool:

@@ -16,7 +16,6 @@ from equipoise.ledger.entry import Entry
 from equipoise.ledger.log import Log
 from equipoise.plan import Member, Plan
 from equipoise.protection import Ahead, Message
-from equipoise.protections import kinds
 from equipoise.step import Done
 from equipoise.sums import Integers, to_bytes
 from equipoise.transport import Transport
@@ -131,7 +130,7 @@ class Centre:
     def _attempted(self, course: Course, attempt: int) -> Sequence[Integers]:
         """Take one attempt through the phases of its protection."""
         context, schema = agreement.context(course, attempt), course.schema
-        machine = kinds.protection(course.plan.protection).centre(context, schema, self._ahead)
+        machine = agreement.protection(course.plan).centre(context, schema, self._ahead)
         answers: Mapping[str, Message] = {}
         phase = 0
         while not isinstance(outcome := machine.step(answers), Done):

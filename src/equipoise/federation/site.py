@@ -26,7 +26,6 @@ from equipoise.federation.people import People
 from equipoise.federation.wire import Envelope
 from equipoise.plan import Plan
 from equipoise.protection import Ahead, Context, Message, SiteMachine
-from equipoise.protections import kinds
 from equipoise.step import Done
 from equipoise.sums import Integers, encode
 
@@ -44,6 +43,7 @@ class Site:
         self._machine: SiteMachine | None = None
         self._ahead: Ahead = {}
         self._phase = self._attempt = 0
+        self._asked: list[str] = []
         self._broken = False
 
     def handle(self, stream: Iterator[bytes]) -> Iterator[bytes]:
@@ -153,7 +153,10 @@ class Site:
             for block, part in zip(schema.blocks, sums, strict=True):
                 yield encode(block, part, cohort.n)
 
-        protection = kinds.protection(plan.protection)
+        if account := agreement.account(plan):
+            account.check_next(self._asked, context.step)
+        self._asked.append(context.step)
+        protection = agreement.protection(plan)
         return protection.site(context, self._desk.party(plan), schema, values(), self._ahead)
 
     def _follow(self, request: Envelope) -> Envelope:

@@ -57,6 +57,11 @@ def to_json(content: Mapping[str, Any]) -> str:
 def _participants(run: Run, loaded: Mapping[str, Loaded]) -> dict[str, Any]:
     external = {member.name for member in run.plan.members if member.external}
     return {
-        site: {**counts, "notes": list(loaded[site].notes), "external": site in external}
+        site: {
+            **counts,
+            "notes": list(loaded[site].notes),
+            "external": site in external,
+            "lost_at": run.lost.get(site),
+        }
         for site, counts in sorted(run.people.items())
     }
