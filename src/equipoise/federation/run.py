@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -150,6 +150,14 @@ class Centre:
         content = {"phase": "total", "sha256": joint.hexdigest(), "bytes": size}
         self.ledger.append(Entry("release", {**place, **content}))
 
+    def _receive(self, kind: str, body: Mapping[str, Any], answers: Mapping[str, Envelope]) -> None:
+        """Enter what came from each site, by the digest that the site entered for it."""
+        phase, attempt = body.get("phase", 0), body.get("attempt", 0)
+        place = asdict(agreement.place(kind, self._course, phase, attempt))
+        for site, answer in answers.items():
+            if answer.kind not in ("refusal", "closed"):  # a site enters neither as a release
+                self.ledger.append(Entry("received", {"site": site, **place, "sha256": answer.id}))
+
     def _lose(self, course: Course, sites: Iterable[str]) -> None:
         """Go on without some sites, to the end of the run."""
         step = "end" if course.finished else course.step.name
@@ -201,6 +209,7 @@ class Centre:
         for site, answer in answers.items():
             if answer.sender != site:
                 raise ProtocolError(f"the answer of {site} is signed by another")
+        self._receive(kind, body, answers)
         for site, answer in answers.items():
             if answer.kind == "refusal":
                 raise _refusal(site, answer.body)

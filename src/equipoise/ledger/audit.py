@@ -184,6 +184,8 @@ def _check_site(
         problem = _fault_of_head(entry, reading, roots)
         if problem is not None:
             findings.add(f"{ledger}/{ENTRIES}", problem)
+    if _released(reading) != _received(centre, name):
+        findings.add(f"{ledger}/{ENTRIES}", "not the messages that the centre received from it")
     if _states(reading) != _states(centre):
         findings.add(f"{ledger}/{ENTRIES}", "not the states and results that the centre published")
     if not heads or heads[-1].body["note"] != reading.note:
@@ -193,6 +195,24 @@ def _check_site(
 def _states(reading: Reading) -> list[dict[str, object]]:
     """Give what a log says was published, in order: every party must have the same."""
     return [dict(entry.body) for entry in reading.entries if entry.kind == "state"]
+
+
+def _released(reading: Reading) -> list[tuple[object, ...]]:
+    """Give place and digest of all that a site sent, in order."""
+    return [_message(entry) for entry in reading.entries if entry.kind == "release"]
+
+
+def _received(centre: Reading, site: str) -> list[tuple[object, ...]]:
+    """Give the same of all that the centre received from a site."""
+    return [
+        _message(entry)
+        for entry in centre.entries
+        if entry.kind == "received" and entry.body["site"] == site
+    ]
+
+
+def _message(entry: Entry) -> tuple[object, ...]:
+    return tuple(entry.body[key] for key in ("step", "round", "attempt", "phase", "sha256"))
 
 
 def _roots(reading: Reading) -> list[bytes]:

@@ -9,6 +9,7 @@
 | roster | salted_sha256: hex; admitted: count |
 | state | step: text; round: count; sha256: hex |
 | release | step: text; round, attempt: count; phase: text; sha256: hex; bytes: count |
+| received | site: folder; step: text; round, attempt: count; phase: text; sha256: hex |
 | derived | step: text; salted_sha256: hex |
 | lost | site: folder; step: text; round: count |
 | artefact | path: path; sha256: hex; bytes: count |
@@ -111,6 +112,14 @@ KINDS: Mapping[str, Mapping[str, Form]] = MappingProxyType(
             "phase": _TEXT,
             "sha256": _HEX32,
             "bytes": _COUNT,
+        },
+        "received": {
+            "site": _FOLDER,
+            "step": _TEXT,
+            "round": _COUNT,
+            "attempt": _COUNT,
+            "phase": _TEXT,
+            "sha256": _HEX32,
         },
         "derived": {"step": _TEXT, "salted_sha256": _HEX32},
         "lost": {"site": _FOLDER, "step": _TEXT, "round": _COUNT},
