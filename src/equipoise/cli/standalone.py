@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from equipoise.cli.leaking import leakage
 from equipoise.cli.simulating import simulate
 from equipoise.errors import InputError
 
@@ -258,6 +259,7 @@ EXAMPLES: Final[dict[Any, str]] = {
     pca: "equipoise pca --genotypes a.bed --components 10 --out components.tsv",
     qc: "equipoise qc --genotypes a.bed --out quality",
     relatedness: "equipoise relatedness --genotypes a.bed --out pairs.tsv",
+    leakage: "equipoise leakage results --report leakage.html",
     convert: "equipoise convert a.vcf.gz --out a.bed",
     simulate: "equipoise simulate --people EUR=2000,AFR=500 --variants 5000 --seed 1 --out made",
 }

@@ -135,8 +135,9 @@ def _privacy(disclosure: Mapping[str, Any]) -> Iterator[str]:
         yield "Each site’s own sums can be derived by subtraction: this design gives that up knowingly."
     if within(disclosure, "membership").get("sets"):
         yield (
-            "The membership figures come from theory, not from an attack that was tried, and speak of"
-            " allele frequencies alone."
+            "The membership figures come from theory and speak of allele frequencies alone; with"
+            " genotypes at hand, `equipoise leakage` makes the attack. A published scan also gives the"
+            " frequencies in the cases, who are fewer."
         )
     yield (
         "A centre that lies about a total is not found out by arithmetic. Every site does recompute"
