@@ -55,7 +55,9 @@ class Site:
             if request.sender != CENTRE or request.body.get("to") != self._desk.name:
                 raise ProtocolError("the message is not from the centre to this site")
             answer = self._desk.journal.repeated(request.id)
-            if answer is None:
+            if answer is not None:
+                wire.whole(request.blocks)
+            else:
                 self._begin_again(request)
                 stand = self._course, self._phase, self._attempt
                 place = agreement.place(request.kind, *stand)

@@ -9,6 +9,7 @@ travels as a canonical JSON head with the raw little-endian arrays behind it.
 import hashlib
 import json
 import struct
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import islice
@@ -146,6 +147,11 @@ def end(blocks: Iterable[bytes]) -> None:
     """Raise ProtocolError unless no block of a message is left, and all came as signed."""
     for _ in blocks:
         raise ProtocolError("the message has a block that nobody asked for")
+
+
+def whole(blocks: Iterable[bytes]) -> None:
+    """Raise ProtocolError unless all blocks of a message came as signed; they are not kept."""
+    deque(blocks, maxlen=0)
 
 
 def pack_record(record: object) -> bytes:
