@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import equipoise
-from equipoise.cli import standalone
+from equipoise.cli import sites, standalone
 from equipoise.errors import EquipoiseError, FaultError, InputError, Problem
 
 EXIT_CODES = "Exit codes: 0 done, 2 wrong input, 3 refused (consent, disclosure), 4 fault."
@@ -228,6 +228,7 @@ def verify(
 
 
 standalone.add_to(app)
+sites.add_to(app)
 
 
 def _say(as_json: bool, content: dict[str, Any], text: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def _text(content: dict[str, Any]) -> str:
         words.append(
             f"    {step['values_a_round']:,} values a round, {_times(step['rounds_at_most'])},"
             f" {step['bytes_at_most']:,} bytes at most"
-            + (f"; reads {', '.join(step['reads'])}" if step["reads"] else "")
+            + (f"; reads {_columns(step['reads'])}" if step["reads"] else "")
         )
     words += ["", "What this site publishes of itself:"]
     words += ["  how many people take part, and reasons why not, none from 1 to 4"]
@@ -151,14 +152,24 @@ def _times(rounds: int) -> str:
     return "once" if rounds == 1 else f"at most {rounds} times"
 
 
+def _columns(names: Sequence[str]) -> str:
+    """Return names of columns, those that differ in a number alone said once."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(name.rstrip("0123456789"), []).append(name)
+    said = [of[0] if len(of) == 1 else f"{stem}… ({len(of)})" for stem, of in found.items()]
+    return ", ".join(said)
+
+
 def _set(row: dict[str, Any]) -> str:
     if "reason" in row:
         return f"EACH SITE BY ITSELF, because: {row['reason']}"
-    number = "as many sets as the data have" if row["number"] is None else f"{row['number']} sets"
-    few = row["people_in_the_smallest"]
-    return f"{' by '.join(row['sets'])}: {number}, the smallest of " + (
-        "a size known after the run" if few is None else f"about {few} people"
-    )
+    name, number, few = " by ".join(row["sets"]), row["number"], row["people_in_the_smallest"]
+    if number == 1:
+        return f"{name}: about {few} people"
+    if number is None or few is None:
+        return f"{name}: as many sets, of such sizes, as the data have"
+    return f"{name}: {number} sets, the smallest of about {few} people"
 
 
 def _spent(told: dict[str, Any] | None) -> list[str]:

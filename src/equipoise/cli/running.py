@@ -39,6 +39,11 @@ def run_and_tell(study: Path, out: Path, homes: Path | None, as_json: bool) -> N
     shown = bars()
     with shown if sys.stderr.isatty() else nullcontext():
         outcome = run(study, out, homes, Bar(shown))
+    tell(outcome, as_json)
+
+
+def tell(outcome: Outcome, as_json: bool) -> None:
+    """Print what came out of a run."""
     print(json.dumps(_content(outcome), indent=1) if as_json else _text(outcome))
 
 

@@ -161,8 +161,8 @@ def _run(
         centre = Centre(identities[CENTRE], peers, transport, log, compiled, {}, progress)
         try:
             done = centre.run(public_study(study), inputs.variants.digest().hex())
-            outcome = _write(inputs, out, done, log, began)
-            _close(centre, done, log)
+            outcome = write(inputs, out, done, log, began)
+            close(centre, done, log)
         except Exception:  # where a site broke, that is the cause, and this what came of it
             if broken:
                 raise broken[0] from None
@@ -223,7 +223,7 @@ def _log(out: Path, study: str, identity: Identity) -> Log:
     return Log.create(own / "ledger", f"equipoise/{study}/{identity.name}", identity.signing)
 
 
-def _write(inputs: Inputs, out: Path, done: Run, log: Log, began: float) -> dict[str, Any]:
+def write(inputs: Inputs, out: Path, done: Run, log: Log, began: float) -> dict[str, Any]:
     """Write the public artefacts, each into the ledger by its digest."""
     study, variants = inputs.study, inputs.variants
     table = table_of(variants, done)
@@ -281,7 +281,8 @@ def _enter(out: Path, name: str, log: Log) -> None:
     log.append(Entry("artefact", {"path": name, "sha256": sha256, "bytes": len(content)}))
 
 
-def _close(centre: Centre, done: Run, log: Log) -> None:
+def close(centre: Centre, done: Run, log: Log) -> None:
+    """End a run: every site's checkpoint goes into the centre's ledger, which is sealed."""
     for site, closed in sorted(centre.close(done).items()):
         body = {name: closed[name] for name in ("note", "root", "size")}
         log.append(Entry("checkpoint", {"site": site, **body}))

@@ -1,0 +1,318 @@
+"""The two ends of a link keep the transport's promise over one that loses, doubles and delays.
+
+The laws are those of the local transport; here they hold over a link made of two function
+calls that a seeded chance makes fail: before the site hears, or after it has answered.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from equipoise.errors import TransportError
+from equipoise.transports import nvflare_ends
+from equipoise.transports.nvflare_ends import CentreEnd, Handle, SiteEnd
+from equipoise.transports.nvflare_parcels import AHEAD, PART, Kind, Parcel
+
+pytestmark = pytest.mark.timeout(30)
+
+SESSION = bytes(range(16))
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits for the time that a real link may need."""
+    monkeypatch.setattr(nvflare_ends, "sleep", lambda seconds: None)
+
+
+def echo(frames: Iterator[bytes]) -> Iterator[bytes]:
+    for frame in frames:
+        yield b"echo " + frame
+
+
+class Site:
+    """Keeps what it was sent, and answers it."""
+
+    def __init__(self) -> None:
+        self.came: list[list[bytes]] = []
+
+    def handle(self, frames: Iterator[bytes]) -> Iterator[bytes]:
+        self.came.append(list(frames))
+        yield from self.came[-1]
+
+
+class Joined:
+    """A site's end, the centre's end, and a link that fails `faults` times out of ten."""
+
+    def __init__(self, handle: Handle, faults: int = 0, patience: float = 10.0) -> None:
+        self.site = SiteEnd(handle, poll=0.05)
+        self.said: list[str] = []
+        self._chance, self._faults, self._exchange = random.Random(7), faults, 0
+        self._late: list[bytes] = []
+        self.centre = CentreEnd("a", self.link, patience, self.said.append)
+
+    def link(self, data: bytes) -> bytes | None:
+        if self._late and self._fails():
+            self.site.take(self._chance.choice(self._late))  # what came late comes again
+        if self._fails():
+            self._late.append(data)
+            return None
+        answer = self.site.take(data)
+        if self._fails():
+            return self._chance.choice([None, b"", answer[:20], self.site.take(data)])
+        return answer
+
+    def ask(self, frames: object) -> Iterator[bytes]:
+        self.centre.give_up()
+        self._exchange += 1
+        return self.centre.begin(SESSION, self._exchange, frames)  # type: ignore[arg-type]
+
+    def _fails(self) -> bool:
+        return self._chance.random() * 10 < self._faults
+
+
+@pytest.fixture
+def joined() -> Iterator[Callable[..., Joined]]:
+    made: list[Joined] = []
+
+    def join(*given: object, **named: object) -> Joined:
+        made.append(Joined(*given, **named))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield join
+    for one in made:
+        one.centre.give_up()
+        one.site.close()
+    for thread in threading.enumerate():
+        if thread.name == "site-work":  # one that was given up a moment ago
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+Join = Callable[..., Joined]
+
+
+@pytest.mark.parametrize("faults", [0, 2, 5])
+@given(st.lists(st.lists(st.binary(max_size=40), max_size=8), min_size=1, max_size=4))
+def test_each_request_is_delivered_once_and_whole(faults: int, requests: list[list[bytes]]) -> None:
+    site = Site()
+    both = Joined(site.handle, faults)
+    try:
+        assert [list(both.ask(iter(frames))) for frames in requests] == requests
+    finally:
+        both.site.close()
+    assert site.came == requests
+
+
+@pytest.mark.parametrize("faults", [0, 3])
+def test_large_frames_come_as_they_went_in_many_parcels(faults: int, joined: Join) -> None:
+    sent = [bytes([i]) * (PART // 2 + i) for i in range(9)] + [b"", bytes(3 * PART)]
+    assert list(joined(lambda frames: frames, faults).ask(sent)) == sent
+
+
+@pytest.mark.parametrize("after", [0, 1, AHEAD + 3])
+@pytest.mark.parametrize("error", [OSError(), TransportError("x"), ValueError("y")])
+def test_a_site_that_fails_in_mid_stream_cuts_its_answer_off_and_serves_on(
+    error: Exception, after: int, joined: Join
+) -> None:
+    def handle(frames: Iterator[bytes]) -> Iterator[bytes]:
+        if next(frames) == b"well":
+            yield b"well"
+            return
+        yield from [bytes(PART)] * after
+        raise error
+
+    both = joined(handle)
+    with pytest.raises(TransportError, match="broke off"):
+        list(both.ask([b"ill"]))
+    assert list(both.ask([b"well"])) == [b"well"]
+
+
+def test_a_request_that_fails_in_mid_stream_is_cut_off_for_the_site(joined: Join) -> None:
+    seen: list[str] = []
+
+    def handle(frames: Iterator[bytes]) -> Iterator[bytes]:
+        try:
+            list(frames)
+        except TransportError as error:
+            seen.append(str(error))
+        yield b"refused"
+
+    def broken() -> Iterator[bytes]:
+        yield b"first"
+        raise OSError
+
+    assert list(joined(handle).ask(broken())) == [b"refused"]
+    assert len(seen) == 1
+
+
+def test_answers_that_nobody_reads_are_given_up(joined: Join) -> None:
+    def endless(frames: Iterator[bytes]) -> Iterator[bytes]:
+        if next(frames) == b"end":
+            yield b"end"
+            return
+        while True:
+            yield bytes(PART)
+
+    both = joined(endless)
+    left = both.ask([b"go"])
+    assert len(list(islice(left, 10))) == 10
+    assert list(both.ask([b"end"])) == [b"end"]
+    with pytest.raises(TransportError):
+        list(left)
+
+
+def test_requests_that_a_site_does_not_read_are_given_up(joined: Join) -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield bytes(PART)
+
+    def heedless(frames: Iterator[bytes]) -> Iterator[bytes]:
+        del frames
+        yield b"no"
+
+    both = joined(heedless)
+    for _ in range(3):
+        assert list(both.ask(endless())) == [b"no"]
+
+
+def test_a_stream_of_any_length_stays_in_bounded_memory(joined: Join) -> None:
+    number, made, ahead = 60, [0], [0]
+
+    def source() -> Iterator[bytes]:
+        for i in range(number):
+            made[0] = i + 1
+            yield i.to_bytes(4, "big") + bytes(PART)
+
+    def back(frames: Iterator[bytes]) -> Iterator[bytes]:
+        yield from frames
+
+    for read, frame in enumerate(joined(back).ask(source()), start=1):
+        assert frame[:4] == (read - 1).to_bytes(4, "big")
+        ahead[0] = max(ahead[0], made[0] - read)
+    assert made[0] == number
+    assert ahead[0] <= 3 * AHEAD + 8  # three buffers, and a frame or two in each pair of hands
+
+
+def test_a_site_that_is_silent_for_too_long_is_named_with_what_to_see_to() -> None:
+    heard: list[str] = []
+    centre = CentreEnd("North", lambda data: None, 0.05, heard.append)
+    with pytest.raises(TransportError, match=r"site North gave no answer for 0\.05 seconds"):
+        list(centre.begin(SESSION, 1, [b"x"]))
+    assert "silent" in heard
+
+
+def test_a_site_that_works_for_long_is_not_taken_for_silent(joined: Join) -> None:
+    wait = threading.Event()
+
+    def slow(frames: Iterator[bytes]) -> Iterator[bytes]:
+        list(frames)
+        wait.wait(1.0)
+        yield b"done"
+
+    both = joined(slow, patience=0.2)
+    assert list(both.ask([b"x"])) == [b"done"]
+    assert both.said[0] == "asked"
+    assert both.said[-2:] == ["answering", "answered"]
+    assert "at work" in both.said
+    assert "silent" not in both.said
+
+
+def test_a_site_that_was_restarted_is_told_from_one_that_is_silent(joined: Join) -> None:
+    both = joined(echo)
+
+    def frames() -> Iterator[bytes]:
+        yield bytes(2 * PART)
+        old, both.site = both.site, SiteEnd(echo, poll=0.05)
+        old.close()
+        yield bytes(2 * PART)
+
+    with pytest.raises(TransportError, match="restarted"):
+        list(both.ask(frames()))
+
+
+def parcel(kind: Kind, exchange: int, number: int, session: bytes = SESSION) -> bytes:
+    return Parcel(kind, session, exchange, number, b"").to_bytes()
+
+
+def kind_of(answer: bytes) -> Kind:
+    return Parcel.from_bytes(answer).kind
+
+
+def test_an_earlier_exchange_or_session_is_never_taken_up_again() -> None:
+    site = Site()
+    end = SiteEnd(site.handle, poll=0.05)
+    other = bytes(16)
+    try:
+        assert kind_of(end.take(parcel(Kind.LAST, 2, 0))) is Kind.TAKEN
+        assert kind_of(end.take(parcel(Kind.GET, 2, 0))) is Kind.FINAL
+        assert kind_of(end.take(parcel(Kind.LAST, 1, 0))) is Kind.GONE
+        assert kind_of(end.take(parcel(Kind.LAST, 1, 0, other))) is Kind.TAKEN
+        assert kind_of(end.take(parcel(Kind.GET, 1, 0, other))) is Kind.FINAL
+        assert kind_of(end.take(parcel(Kind.LAST, 3, 0))) is Kind.GONE
+        assert kind_of(end.take(parcel(Kind.END, 3, 0))) is Kind.GONE
+        assert not end.ended.is_set()
+        assert kind_of(end.take(parcel(Kind.END, 1, 0, other))) is Kind.TAKEN
+        assert end.ended.is_set()
+    finally:
+        end.close()
+    assert len(site.came) == 2
+
+
+@given(st.lists(st.binary(max_size=60), max_size=20))
+def test_random_bytes_have_no_answer_and_begin_nothing(given_: list[bytes]) -> None:
+    site = Site()
+    end = SiteEnd(site.handle, poll=0.01)
+    try:
+        assert [end.take(data) for data in given_] == [b""] * len(given_)
+    finally:
+        end.close()
+    assert site.came == []
+
+
+@given(st.lists(st.tuples(st.sampled_from(Kind), st.integers(0, 2), st.integers(0, 3)), max_size=8))
+def test_any_order_of_parcels_leaves_a_site_that_answers_the_next_exchange(
+    asked: list[tuple[Kind, int, int]],
+) -> None:
+    end = SiteEnd(echo, poll=0.001)
+    try:
+        for kind, exchange, number in asked:
+            assert kind_of(end.take(parcel(kind, exchange, number))) in (
+                Kind.TAKEN,
+                Kind.LATER,
+                Kind.GIVEN,
+                Kind.FINAL,
+                Kind.BROKEN,
+                Kind.GONE,
+            )
+        assert kind_of(end.take(parcel(Kind.LAST, 9, 0))) is Kind.TAKEN
+        while (answer := kind_of(end.take(parcel(Kind.GET, 9, 0)))) is Kind.LATER:
+            pass
+        assert answer is Kind.FINAL
+    finally:
+        end.close()
+
+
+def test_one_exchange_is_worked_on_at_a_time() -> None:
+    """A new one, even of a new session, waits for the one that it ends."""
+    inside, most, held = [0], [0], threading.Event()
+
+    def handle(frames: Iterator[bytes]) -> Iterator[bytes]:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        held.wait(0.02)
+        inside[0] -= 1
+        yield b"done"
+
+    end = SiteEnd(handle, poll=1.0)
+    try:
+        for exchange in range(1, 20):
+            end.take(parcel(Kind.LAST, exchange, 0))
+        assert kind_of(end.take(parcel(Kind.GET, 19, 0))) is Kind.FINAL
+    finally:
+        end.close()
+    assert most[0] == 1
