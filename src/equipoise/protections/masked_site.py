@@ -48,21 +48,22 @@ class MaskedSite:
     """Secrets if none were sent ahead, masked input, unmasking, forms, acceptance.
 
     ahead   this site's secrets for rounds to come, by turn
-    around  who holds shares of this site's secrets, and with whom it masks
+    due     the phase that comes next
     sent    the masked message, which forms are taken of once the total is known
+    said    the digest of each survivor's message, as it signed it
     """
 
     context: Context
     party: Party
     schema: Schema
     values: Iterable[Integers]
-    ahead: MutableMapping[bytes, Any]
+    ahead: MutableMapping[bytes, Any] = field(repr=False)
     due: str = "begin"
     secrets: Secrets = field(default_factory=Secrets)
     public: dict[str, bytes] = field(default_factory=dict[str, bytes])
-    nonces: dict[str, bytes] = field(default_factory=dict[str, bytes])
-    seed_shares: dict[str, bytes] = field(default_factory=dict[str, bytes])
-    key_shares: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    nonces: dict[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
+    seed_shares: dict[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
+    key_shares: dict[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
     survivors: tuple[str, ...] = ()
     sent: Spool = field(default_factory=Spool)
     said: dict[str, bytes] = field(default_factory=dict[str, bytes])

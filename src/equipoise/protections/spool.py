@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast, overload
 
@@ -32,6 +33,8 @@ class Spool:
             return
         if self._file is None:
             self._file = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))  # noqa: SIM115
+            # Whoever holds the spool need not know that there is a file to close.
+            weakref.finalize(self, self._file.close)
             for earlier in self._held:
                 self._write(earlier)
             self._held = []

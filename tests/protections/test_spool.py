@@ -1,0 +1,72 @@
+"""Blocks come back as they went in, from memory or from a file, to any number of readers."""
+
+import gc
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from equipoise.protections.spool import Kept, Spool
+from equipoise.sums import to_bytes
+from protections.rounds import schema
+
+BLOCKS = st.lists(st.binary(max_size=50), max_size=12)
+
+
+@given(BLOCKS, st.integers(0, 200))
+def test_blocks_come_back_in_their_order(blocks: list[bytes], most: int) -> None:
+    spool = Spool(most)
+    for block in blocks:
+        spool.add(block)
+    assert list(spool) == blocks
+    assert len(spool) == len(blocks)
+    assert [spool[i] for i in reversed(range(len(blocks)))] == blocks[::-1]
+
+
+def test_readers_do_not_hinder_one_another_nor_what_is_added() -> None:
+    spool = Spool(0)
+    spool.add(b"one")
+    spool.add(b"two")
+    first, second = iter(spool), iter(spool)
+    assert next(first) == b"one"
+    spool.add(b"three")
+    assert [*second] == [b"one", b"two", b"three"]
+    assert [*first] == [b"two"]  # what there was when it began
+
+
+def test_what_is_cleared_is_gone_and_the_spool_can_be_used_again() -> None:
+    spool = Spool(0)
+    spool.add(b"one")
+    spool.clear()
+    assert len(spool) == 0
+    spool.add(b"two")
+    assert list(spool) == [b"two"]
+
+
+def test_a_file_is_closed_with_its_spool() -> None:
+    spool = Spool(0)
+    spool.add(b"one")
+    file = spool._file
+    assert file is not None
+    assert not file.closed
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del spool
+        gc.collect()
+    assert file.closed
+
+
+def test_a_total_is_read_block_by_block() -> None:
+    form = schema({"x": (2,)}, {"x": (3,)})
+    parts = [{"x": np.arange(2)}, {"x": np.arange(3)}]
+    spool = Spool(0)
+    for block, part in zip(form.blocks, parts, strict=True):
+        spool.add(to_bytes(block, part))
+    total = Kept(form, spool)
+    assert len(total) == 2
+    assert total[-1]["x"].tolist() == [0, 1, 2]
+    assert [part["x"].tolist() for part in total[0:1]] == [[0, 1]]
+    with pytest.raises(IndexError):
+        total[2]
