@@ -26,7 +26,7 @@ from equipoise.transports import nvflare, nvflare_startup
 from study.small import SITES, all_files, draw, edit, go, science, write
 from transports.test_nvflare_tls import free_port
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("nvflare")]
 
 OWN = "/srv/of/the/site/alone"
 

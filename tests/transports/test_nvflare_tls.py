@@ -31,7 +31,7 @@ from equipoise.transports.nvflare_certificates import (
 )
 from equipoise.transports.nvflare_tls import CENTRE, Credentials
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("nvflare")]
 
 Handle = Callable[[Iterator[bytes]], Iterator[bytes]]
 NOW = datetime.now(UTC)
@@ -177,7 +177,7 @@ def test_each_request_is_delivered_once_and_whole(net: Make) -> None:
     threads = [own.site(name, site.handle) for name, site in sites.items()]
     centre = own.centre()
     assert centre.sites == ("a", "b.1")
-    centre.wait(20)
+    centre.wait(90)
     large = [bytes(range(256)) * 20_000, b"", b"x"]
     for frames in ([], [b""], [b"one", b"two"], large, [b"last"]):
         expected = {"a": frames, "b.1": frames[::-1]}
@@ -187,7 +187,7 @@ def test_each_request_is_delivered_once_and_whole(net: Make) -> None:
         centre.exchange({"z": [b"x"]})
     centre.close()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert own.ended == {"a": None, "b.1": None}
     assert [len(site.came) for site in sites.values()] == [6, 5]
     assert own.watch.refusals == []
@@ -546,7 +546,7 @@ def test_a_site_has_nothing_decoded_or_passed_on_and_the_check_is_what_refuses(
     own.site("b", asked.handle)
     site = open_as(own, "a")
     try:
-        centre.wait(20)
+        centre.wait(90)
         hostile(site, "server")
         if checked:
             assert read(centre.exchange({"b": [b"x"]})) == {"b": [b"x"]}
