@@ -1,102 +1,23 @@
 """Scores from files: as plink2 gives them, for one site or several, with a reason for each weight."""
 
-import gzip
 import json
-import os
-import shutil
-import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from equipoise.artefacts import pgs_catalog
-from equipoise.artefacts.pgs_catalog import ScoringFile
 from equipoise.cli.scoring import score_and_tell
 from equipoise.errors import InputError
 from equipoise.genotypes import plink
-from equipoise.genotypes.matching import REASONS, USED
-from equipoise.genotypes.plink import PlinkFile
-from equipoise.genotypes.variants import HEADER, Variants
-from equipoise.packed.decode import Block, decode, encode
+from equipoise.genotypes.matching import REASONS
+from equipoise.genotypes.variants import Variants
+from equipoise.packed.decode import encode
 from equipoise.tools import score_files
 from equipoise.tools.score import score
-
-ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("rsID", "chr_name", "chr_position", "effect_allele", "other_allele", "effect_weight")
-COMPLEMENT = str.maketrans("ACGT", "TGCA")
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Genotypes held in memory; with `real` also dosages."""
-
-    calls: NDArray[np.float64]
-    real: NDArray[np.float32] | None = None
-
-    @property
-    def n_variants(self) -> int:
-        return len(self.calls)
-
-    @property
-    def n_samples(self) -> int:
-        return self.calls.shape[1]
-
-    @property
-    def has_dosages(self) -> bool:
-        return self.real is not None
-
-    def packed(self, start: int, stop: int) -> Block:
-        return encode(self.calls[start:stop])
-
-    def dosages(self, start: int, stop: int) -> NDArray[np.float32]:
-        assert self.real is not None
-        return self.real[start:stop]
-
-
-@dataclass(frozen=True)
-class Held:
-    """A site of a test."""
-
-    name: str
-    source: Memory | PlinkFile
-    sample_ids: tuple[str, ...]
-    sex: NDArray[np.int8]
-
-
-def site(
-    calls: NDArray[np.float64],
-    name: str = "a",
-    first: int = 0,
-    real: NDArray[np.float32] | None = None,
-) -> Held:
-    n = calls.shape[1]
-    ids = tuple(f"P{first + i}" for i in range(n))
-    return Held(name, Memory(calls, real), ids, (np.arange(n) % 2 + 1).astype(np.int8))
-
-
-def listed(rows: list[tuple[str, int, str, str]]) -> Variants:
-    schema = dict.fromkeys(HEADER, pl.String) | {HEADER[1]: pl.Int64}
-    return Variants.of(pl.DataFrame(rows, schema=schema, orient="row"))
-
-
-def weights(
-    path: Path, rows: list[tuple[object, ...]], name: str = "PGS1", build: str = "GRCh37"
-) -> ScoringFile:
-    head = f"#pgs_id={name}\n#genome_build={build}\n"
-    body = "\n".join("\t".join(map(str, row)) for row in (NAMES, *rows)) + "\n"
-    path.write_text(head + body)
-    return pgs_catalog.read(path)
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    names, *rows = [line.split("\t") for line in path.read_text().splitlines()]
-    return [dict(zip(names, row, strict=True)) for row in rows]
-
+from tools.scoring import listed, site, table, weights
 
 CALLS = np.array(
     [[0, 1, 2, np.nan], [2, 2, np.nan, 1], [np.nan] * 4, [1, 0, 0, 2], [0, 1, 1, np.nan]]
@@ -235,121 +156,6 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     file = weights(tmp_path / "w.txt", rows)
     with pytest.raises(InputError, match="2 scoring files are of one name, PGS1"):
         score([site(calls)], variants, [file, file])
-
-
-# --- plink2, on real people
-
-
-def kg2504() -> PlinkFile:
-    named = os.environ.get("EQUIPOISE_DATA")
-    folder = Path(named) if named else ROOT.parent / "shared" / "data"
-    if not (folder / "kg2504" / "kg2504_24k.bed").is_file():
-        pytest.skip(f"no kg2504 at {folder}: set EQUIPOISE_DATA to the folder that has it")
-    return PlinkFile.open(folder / "kg2504" / "kg2504_24k")
-
-
-@dataclass(frozen=True)
-class Made:
-    """Real genotypes with calls taken out, a scoring file for them, and what plink2 is told.
-
-    reasons  what the making of each weight says of it
-    named    (id, allele, weight) of those that are to be used with ambiguous ones kept
-    """
-
-    prefix: Path
-    scoring: Path
-    reasons: list[str]
-    named: list[tuple[str, str, str]]
-
-
-def made(folder: Path) -> Made:
-    """Make weights of every kind for every eighth variant, the last of them on X."""
-    file, draw = kg2504(), np.random.default_rng(4)
-    places = np.arange(0, file.n_variants, 8)
-    dosage = np.concatenate([decode(file.packed(p, p + 1), file.n_samples) for p in places])
-    dosage[draw.random(dosage.shape) < 0.02] = np.nan
-    v = file.variants
-    chromosome = v.chromosome[places].copy()
-    chromosome[-300:] = "X"
-    own = Variants(chromosome, v.position[places], v.effect_allele[places], v.other_allele[places])
-    prefix = folder / "kg"
-    plink.write(prefix, encode(dosage), own, file.sample_ids, file.sex)
-    bim = [line.split("\t") for line in prefix.with_suffix(".bim").read_text().splitlines()]
-    for number, line in enumerate(bim):
-        line[1] = f"v{number}"
-    prefix.with_suffix(".bim").write_text("".join("\t".join(line) + "\n" for line in bim))
-    rows, reasons, named = [], [], []
-    for number, (chrom, _, _, at, a1, a2) in enumerate(bim):
-        effect, other = (a1, a2) if draw.random() < 0.5 else (a2, a1)
-        position, size = int(at), f"{draw.normal():.6f}"
-        reason = "matched" if effect == a1 else "swapped"
-        used, kind = (f"v{number}", effect, size), number % 6
-        palindrome = a1.translate(COMPLEMENT) == a2
-        if kind == 1 and not palindrome:
-            effect, other = effect.translate(COMPLEMENT), other.translate(COMPLEMENT)
-            reason = "other_strand"
-        elif kind == 2:
-            position, reason = 240_000_000 + number, "absent"
-        elif kind == 3 and not palindrome:
-            other = "GATTACA"
-            reason = "allele_mismatch"
-        elif palindrome:
-            reason = "ambiguous_kept"
-        if reason in USED:
-            named.append(used)
-        rows.append((f"v{number}", f"chr{chrom}", position, effect, other, size))
-        reasons.append(reason)
-    path = folder / "PGS9_hmPOS_GRCh37.txt.gz"
-    weights(folder / "plain.txt", rows, "PGS9")
-    path.write_bytes(gzip.compress((folder / "plain.txt").read_bytes()))
-    return Made(prefix, path, reasons, named)
-
-
-def plink2(case: Made, *more: str) -> NDArray[np.float64]:
-    """Return ALLELE_CT, DENOM, NAMED_ALLELE_DOSAGE_SUM, SCORE1_AVG and SCORE1_SUM by plink2."""
-    program = shutil.which("plink2")
-    if program is None:
-        pytest.skip("no plink2 on this machine")
-    listed_ = case.prefix.with_suffix(".weights")
-    listed_.write_text("".join("\t".join(row) + "\n" for row in case.named))
-    out = case.prefix.with_suffix(".out")
-    columns = "cols=nallele,denom,dosagesum,scoreavgs,scoresums"
-    command = [program, "--bfile", case.prefix, "--score", listed_, "1", "2", "3", *more, columns]
-    done = subprocess.run(
-        [*map(str, command), "--threads", "1", "--out", str(out)],
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return np.loadtxt(f"{out}.sscore", usecols=(1, 2, 3, 4, 5))
-
-
-@pytest.mark.parametrize("imputed", [True, False])
-def test_scores_are_those_of_plink2_on_real_people(tmp_path: Path, imputed: bool) -> None:
-    case = made(tmp_path)
-    expected = plink2(case, *([] if imputed else ["no-mean-imputation"]))
-    file = PlinkFile.open(case.prefix)
-    held = Held("kg", file, file.sample_ids, file.sex)
-    scoring = pgs_catalog.read(case.scoring)
-    found = score(
-        [held],
-        file.variants,
-        [scoring],
-        keep_ambiguous=True,
-        mean_imputation=imputed,
-        least_matched=0.5,
-    )
-    assert found.scores[0].match.reasons == case.reasons
-    score_files.write(tmp_path / "scores.tsv", [held], found)
-    names = ("ALLELE_CT", "DENOM", "NAMED_ALLELE_DOSAGE_SUM", "SCORE_AVG", "SCORE_SUM")
-    ours = np.array(
-        [[float(row[name]) for name in names] for row in table(tmp_path / "scores.tsv")]
-    )
-    np.testing.assert_array_equal(ours[:, :3], expected[:, :3])
-    # plink2 prints six digits: all of them, half a unit of the sixth to either side.
-    step = 10.0 ** (np.floor(np.log10(np.abs(expected[:, 3:]))) - 5)
-    assert np.max(np.abs(ours[:, 3:] - expected[:, 3:]) / step) < 0.5001
 
 
 def test_the_command_writes_the_table_and_says_what_became_of_the_weights(

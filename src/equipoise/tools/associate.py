@@ -12,10 +12,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.cohort import Cohort, blocks_of
+from equipoise.cohort import Cohort
 from equipoise.errors import InputError
-from equipoise.genotypes.align import AlignedSource
-from equipoise.genotypes.ploidy import FEMALE, MALE, Ploidy, ploidies
+from equipoise.genotypes.ploidy import Ploidy
 from equipoise.solvers.regression import Effects, Status
 from equipoise.solvers.student import student_log_tail
 from equipoise.tools import linear
@@ -23,12 +22,12 @@ from equipoise.tools.association_files import NOTHING_MORE, Rows, Wanted, write_
 from equipoise.tools.design import Design, design
 from equipoise.tools.executors import executor
 from equipoise.tools.filters import Limits, kept_by
+from equipoise.tools.parts import Part, heterozygous_men, of_part, parts_of, with_sex
 from equipoise.tools.people import Matched, Tables, match, read_tables
 from equipoise.tools.sites import Sites, open_sites
 
 MODELS: Final = {False: "linear regression", True: "logistic regression, score test"}
 NO_LIMITS: Final = Limits()
-SEX: Final = "sex"
 _WORDS: Final = [status.name.lower() for status in Status]
 _LN_10: Final = np.log(10.0)
 _LN_2: Final = np.log(2.0)
@@ -148,15 +147,15 @@ def _scan(
     passed = 0
     with executor(request.threads, request.scheduler) as pool:
         offsets = _offsets(request, sites, matched, pool) if request.whole_genome else None
-        for part in _parts(sites, apart=offsets is not None):
+        for part in parts_of(sites, apart=offsets is not None):
 
             def told(done: int, before: int = passed) -> None:
                 at((before + done) / max(sites.n_variants, 1))
 
-            held = _of_part(sites, matched, part)
+            held = of_part(sites, matched, part)
             traits, covariates = request.traits, request.covariates
             if part.kind is Ploidy.X:
-                held, covariates = _with_sex(*held, covariates)
+                held, covariates = with_sex(*held, covariates)
             columns = design(held[1], traits, covariates, request.binary)
             if offsets is not None:
                 columns = _less(columns, offsets, matched, held[1], part.chromosome)
@@ -168,32 +167,6 @@ def _scan(
             passed += len(part.places)
             at(passed / max(sites.n_variants, 1))
     return _together(found, sites.n_variants, len(request.traits)), said
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Variants that are scanned together; `whole` says that they are the list."""
-
-    kind: Ploidy
-    chromosome: str
-    places: NDArray[np.int64]
-    whole: bool
-
-
-def _parts(sites: Sites, *, apart: bool) -> list[_Part]:
-    """Return the kinds of chromosomes there are; each chromosome by itself if `apart`."""
-    kinds = ploidies(sites.variants.chromosome)
-    if not apart:
-        whole = len(kinds) == 1
-        return [_Part(kind, "", places, whole) for kind, places in kinds.items()]
-    found: list[_Part] = []
-    for kind, places in kinds.items():
-        names = sites.variants.chromosome[places].astype(object)
-        found += [
-            _Part(kind, str(name), places[names == name], whole=False)
-            for name in dict.fromkeys(names.tolist())
-        ]
-    return found
 
 
 def _offsets(
@@ -233,7 +206,7 @@ def _said(
     request: Request,
     columns: Design,
     cohorts: Sequence[Cohort],
-    part: _Part,
+    part: Part,
     held: tuple[Sites, Sequence[Matched]],
 ) -> dict[str, Any]:
     """Return what is said of a scan's columns and people."""
@@ -244,57 +217,10 @@ def _said(
         "dropped_covariates": list(columns.dropped),
     }
     if part.kind is Ploidy.X:
-        said["heterozygous_men_on_x"] = _heterozygous_men(cohorts, *held)
+        said["heterozygous_men_on_x"] = heterozygous_men(cohorts, *held)
     if request.binary:
         said["cases"], said["controls"] = _cases(cohorts, request.traits[0])
     return said
-
-
-def _of_part(
-    sites: Sites, matched: Sequence[Matched], part: _Part
-) -> tuple[Sites, Sequence[Matched]]:
-    """Return the sites with nothing but the variants of a part, and who has two copies or one."""
-    if part.whole and part.kind is Ploidy.DIPLOID:
-        return sites, matched
-    rows = part.places
-    as_they_are = np.zeros(len(rows), np.bool_)
-    chosen = [
-        replace(site, source=AlignedSource(site.source, rows, as_they_are)) for site in sites.sites
-    ]
-    kept = matched
-    if part.kind is Ploidy.Y:
-        kept = [
-            _chosen(people, site.sex[people.rows] == MALE)
-            for site, people in zip(chosen, matched, strict=True)
-        ]
-    return replace(sites, sites=tuple(chosen)), kept
-
-
-def _heterozygous_men(cohorts: Sequence[Cohort], sites: Sites, matched: Sequence[Matched]) -> int:
-    """Return how many calls of men on X are heterozygous: errors, or the part that Y shares."""
-    count = 0
-    for cohort, site, people in zip(cohorts, sites.sites, matched, strict=True):
-        men = (site.sex[people.rows] == MALE).astype(np.int64)
-        for start, stop in blocks_of(cohort.genotypes.n_variants, 1024):
-            count += int(cohort.counts(start, stop, men)[-1, :, 1].sum()) if men.any() else 0
-    return count
-
-
-def _with_sex(
-    sites: Sites, matched: Sequence[Matched], covariates: tuple[str, ...]
-) -> tuple[tuple[Sites, Sequence[Matched]], tuple[str, ...]]:
-    """Return people of known sex, with sex as one more covariate, which X needs."""
-    added: list[Matched] = []
-    for site, people in zip(sites.sites, matched, strict=True):
-        sex = site.sex[people.rows]
-        known = _chosen(people, (sex == MALE) | (sex == FEMALE))
-        of_known = site.sex[known.rows].astype(np.float64)
-        added.append(replace(known, values=np.column_stack([known.values, of_known])))
-    return (sites, added), (*covariates, f"{SEX} of the genotype file")
-
-
-def _chosen(people: Matched, chosen: NDArray[np.bool_]) -> Matched:
-    return replace(people, rows=people.rows[chosen], values=people.values[chosen])
 
 
 def _linear(

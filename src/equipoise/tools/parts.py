@@ -1,0 +1,89 @@
+"""Parts of the genome that a scan takes by themselves: by copies, or chromosome by chromosome."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.cohort import Cohort, blocks_of
+from equipoise.genotypes.align import AlignedSource
+from equipoise.genotypes.ploidy import FEMALE, MALE, Ploidy, ploidies
+from equipoise.tools.people import Matched
+from equipoise.tools.sites import Sites
+
+SEX: Final = "sex"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Variants that are scanned together; `whole` says that they are the list."""
+
+    kind: Ploidy
+    chromosome: str
+    places: NDArray[np.int64]
+    whole: bool
+
+
+def parts_of(sites: Sites, *, apart: bool) -> list[Part]:
+    """Return the kinds of chromosomes there are; each chromosome by itself if `apart`."""
+    kinds = ploidies(sites.variants.chromosome)
+    if not apart:
+        whole = len(kinds) == 1
+        return [Part(kind, "", places, whole) for kind, places in kinds.items()]
+    found: list[Part] = []
+    for kind, places in kinds.items():
+        names = sites.variants.chromosome[places].astype(object)
+        found += [
+            Part(kind, str(name), places[names == name], whole=False)
+            for name in dict.fromkeys(names.tolist())
+        ]
+    return found
+
+
+def of_part(
+    sites: Sites, matched: Sequence[Matched], part: Part
+) -> tuple[Sites, Sequence[Matched]]:
+    """Return the sites with nothing but the variants of a part, and who has two copies or one."""
+    if part.whole and part.kind is Ploidy.DIPLOID:
+        return sites, matched
+    rows = part.places
+    as_they_are = np.zeros(len(rows), np.bool_)
+    chosen = [
+        replace(site, source=AlignedSource(site.source, rows, as_they_are)) for site in sites.sites
+    ]
+    kept = matched
+    if part.kind is Ploidy.Y:
+        kept = [
+            _chosen(people, site.sex[people.rows] == MALE)
+            for site, people in zip(chosen, matched, strict=True)
+        ]
+    return replace(sites, sites=tuple(chosen)), kept
+
+
+def with_sex(
+    sites: Sites, matched: Sequence[Matched], covariates: tuple[str, ...]
+) -> tuple[tuple[Sites, Sequence[Matched]], tuple[str, ...]]:
+    """Return people of known sex, with sex as one more covariate, which X needs."""
+    added: list[Matched] = []
+    for site, people in zip(sites.sites, matched, strict=True):
+        sex = site.sex[people.rows]
+        known = _chosen(people, (sex == MALE) | (sex == FEMALE))
+        of_known = site.sex[known.rows].astype(np.float64)
+        added.append(replace(known, values=np.column_stack([known.values, of_known])))
+    return (sites, added), (*covariates, f"{SEX} of the genotype file")
+
+
+def heterozygous_men(cohorts: Sequence[Cohort], sites: Sites, matched: Sequence[Matched]) -> int:
+    """Return how many calls of men on X are heterozygous: errors, or the part that Y shares."""
+    count = 0
+    for cohort, site, people in zip(cohorts, sites.sites, matched, strict=True):
+        men = (site.sex[people.rows] == MALE).astype(np.int64)
+        for start, stop in blocks_of(cohort.genotypes.n_variants, 1024):
+            count += int(cohort.counts(start, stop, men)[-1, :, 1].sum()) if men.any() else 0
+    return count
+
+
+def _chosen(people: Matched, chosen: NDArray[np.bool_]) -> Matched:
+    return replace(people, rows=people.rows[chosen], values=people.values[chosen])
