@@ -17,7 +17,7 @@ from equipoise.genotypes.variants import Variants
 from equipoise.packed.decode import encode
 from equipoise.tools import score_files
 from equipoise.tools.score import score
-from tools.scoring import listed, site, table, weights
+from tools.scoring import listed, made, site, table, weights
 
 CALLS = np.array(
     [[0, 1, 2, np.nan], [2, 2, np.nan, 1], [np.nan] * 4, [1, 0, 0, 2], [0, 1, 1, np.nan]]
