@@ -25,12 +25,14 @@ from pathlib import Path
 from typing import Any
 
 from equipoise import demo
-from equipoise.cli.federating import coordinate, provision, serve_and_tell
 from equipoise.errors import EquipoiseError
 from equipoise.federation import serving
 from equipoise.ledger.audit import verify
 from equipoise.study import file
+from equipoise.study.coordinate import coordinate
+from equipoise.study.provision import provision
 from equipoise.study.run import run
+from equipoise.study.serve import serve
 
 DIFFER = ("timings", "ledger")
 """What differs between any two runs of one study."""
@@ -131,7 +133,7 @@ def main() -> int:
     given = parser.parse_args()
     if given.site:
         home, study, out = given.site
-        serve_and_tell(home, study, None, out, as_json=False, signed=False)
+        serve(home, study, out=out, signed=False)
         return 0
     with tempfile.TemporaryDirectory(prefix="equipoise-processes-") as made:
         folder = given.keep or Path(made)

@@ -18,7 +18,8 @@ from equipoise.cli import main
 from equipoise.genotypes import plink, variants
 from equipoise.genotypes.variants import HEADER, Variants
 from equipoise.packed.decode import encode
-from equipoise.study.run import Outcome, run
+from equipoise.study.run import run
+from equipoise.study.writing import Outcome
 
 SITES = ("North", "East", "South", "West")
 CAUSAL = 30

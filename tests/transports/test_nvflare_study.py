@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from equipoise.cli import federating
-from equipoise.cli.federating import coordinate, provision, public_file
 from equipoise.errors import EquipoiseError, InputError, ProtocolError, TransportError
 from equipoise.federation import serving
-from equipoise.federation.load import load
-from equipoise.genotypes import variants as variant_list
 from equipoise.ledger.audit import verify
 from equipoise.ledger.reading import read as read_ledger
 from equipoise.study import file
+from equipoise.study.coordinate import MOST_REFUSALS, Patience, Watching, coordinate
+from equipoise.study.provision import AUTHORITY_KEY, provision, public_file
+from equipoise.study.serve import serve
 from equipoise.transports import nvflare, nvflare_startup
+from equipoise.transports import nvflare_certificates as certificates
 from study.small import SITES, all_files, draw, edit, go, science, write
 from transports.test_nvflare_tls import free_port
 
@@ -58,27 +58,8 @@ class Parts:
         return self.handed / "centre"
 
     def serve(self, name: str, out: Path, **named: Any) -> bool:
-        startup = self.handed / name
-        study = file.read(startup / "study.toml")
-        listed = variant_list.read(study.variants.list)
-        files = serving.read_data(self.homes[name] / serving.DATA)
-        loaded = load(
-            files,
-            listed,
-            trait=study.trait.name,
-            covariates=study.covariates.columns,
-            purpose=study.purpose,
-            as_of=study.as_of,
-        )
-        return serving.serve(
-            federating._serving(study, listed),
-            loaded,
-            name=name,
-            home=self.homes[name],
-            startup=startup,
-            out=out,
-            **named,
-        )
+        study = self.handed / name / "study.toml"
+        return serve(self.homes[name], study, out=out, signed=False, **named).ended
 
 
 @pytest.fixture
@@ -118,7 +99,7 @@ def test_five_processes_give_what_one_gives(parts: Parts, started: Start) -> Non
     pytest.importorskip("nvflare", reason="it needs the extra `federation`")
     sites = {name: started(parts, name) for name in SITES}
     apart, together = parts.folder / "apart", parts.folder / "together"
-    outcome = coordinate(parts.centre / "study.toml", apart, wait=60)
+    outcome = coordinate(parts.centre / "study.toml", apart, patience=Patience(connected=60))
     for name, site in sites.items():
         said, _ = site.communicate(timeout=30)
         assert site.returncode == 0
@@ -186,7 +167,7 @@ def test_a_site_that_was_handed_another_study_refuses_and_both_ledgers_are_kept(
 ) -> None:
     pytest.importorskip("nvflare", reason="it needs the extra `federation`")
     edit(parts.handed / "East" / "study.toml", "Is the trait told", "Is another thing told")
-    raised, ended = run_with(parts, wait=60)
+    raised, ended = run_with(parts, patience=Patience(connected=60))
     assert isinstance(raised, ProtocolError)
     assert "site East refuses: the centre's study is not the one" in str(raised)
     assert set(ended.values()) == {None}
@@ -204,15 +185,15 @@ def test_a_refused_certificate_is_in_the_ledgers_of_both_sides(
     pytest.importorskip("nvflare", reason="it needs the extra `federation`")
     monkeypatch.setattr(nvflare, "check_own", lambda *given: None)
     centre = parts.centre
-    key = federating.certificates.read_key(centre / federating.AUTHORITY_KEY)
+    key = certificates.read_key(centre / AUTHORITY_KEY)
     from cryptography.x509 import load_pem_x509_certificate
 
     ca = load_pem_x509_certificate((centre / "authority.pem").read_bytes())
     card = nvflare_startup.read_card(parts.homes["East"] / "East.json")
     then = datetime.now(UTC) - timedelta(days=9)
-    old = federating.certificates.sign(ca, key, card.request, "East", now=then, days=8)
-    (parts.handed / "East/certificate.pem").write_bytes(federating.certificates.to_pem(old))
-    raised, ended = run_with(parts, wait=6)
+    old = certificates.sign(ca, key, card.request, "East", now=then, days=8)
+    (parts.handed / "East/certificate.pem").write_bytes(certificates.to_pem(old))
+    raised, ended = run_with(parts, patience=Patience(connected=6))
     assert isinstance(raised, TransportError)
     assert "not connected: East" in str(raised)
     assert isinstance(ended["East"], TransportError)
@@ -225,7 +206,7 @@ def test_refused_connections_are_entered_once_for_each_reason(tmp_path: Path) ->
     from equipoise.federation.identity import Identity
     from equipoise.ledger.log import Log
 
-    watch = federating.Watching(lambda text: None)
+    watch = Watching(lambda text: None)
     with Log.create(tmp_path / "ledger", "example.com/log", Identity.create("x").signing) as log:
         for reason in ["one", "two", "one", *map(str, range(1000))]:
             watch.refused(reason)
@@ -233,7 +214,7 @@ def test_refused_connections_are_entered_once_for_each_reason(tmp_path: Path) ->
         watch.enter(log)
     found = reasons(tmp_path / "ledger")
     assert found[:2] == ["one (2 times so far)", "two (1 times so far)"]
-    assert len(found) == federating.MOST_REFUSALS
+    assert len(found) == MOST_REFUSALS
 
 
 def test_what_is_handed_over_holds_no_secret_and_no_path_of_a_site(

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from equipoise.cli.progress import bars
-from equipoise.study.run import Outcome, run
+from equipoise.study.run import run
+from equipoise.study.writing import Outcome
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -137,7 +137,7 @@ def coordinate(
     as_json: AsJson = False,
 ) -> None:
     """Run a study whose sites are other processes, or prepare one by --provision."""
-    from equipoise.cli.federating import coordinate_and_tell, provision_and_tell
+    from equipoise.cli.federating import Patience, coordinate_and_tell, provision_and_tell
 
     if provision is not None:
         if address is None or not card:
@@ -146,7 +146,7 @@ def coordinate(
         return
     if out is None:
         raise InputError("give --out, the folder to write, or --provision to prepare a study")
-    coordinate_and_tell(study, out, as_json, patience=patience, wait=wait, listen=listen)
+    coordinate_and_tell(study, out, as_json, patience=Patience(patience, wait), listen=listen)
 
 
 def add_to(app: typer.Typer) -> None:

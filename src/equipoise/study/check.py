@@ -12,8 +12,8 @@ from equipoise.federation.load import Loaded
 from equipoise.federation.roster import Register, Roster, folds_of, make_roster, published_counts
 from equipoise.plan import Member, Plan
 from equipoise.study.compile import ROSTER_K, K, compile_plan
+from equipoise.study.inputs import Inputs, read_inputs
 from equipoise.study.records import Study
-from equipoise.study.run import Inputs, read_inputs
 from equipoise.study.sections.numbers import few
 from equipoise.sums import add, decode, encode
 

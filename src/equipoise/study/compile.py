@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import equipoise
-from equipoise.errors import DisclosureError
+from equipoise.errors import DisclosureError, ProtocolError
 from equipoise.federation import registry
 from equipoise.genotypes.variants import Variants
 from equipoise.plan import VERSION, Member, Plan
@@ -75,6 +75,12 @@ def compile_plan(study: Study, variants: Variants, members: tuple[Member, ...]) 
         fold_by=validation.fold_by,
         lost_site=study.protection.lost_site,
     )
+
+
+def check_follows(study: Study, variants: Variants, plan: Plan) -> None:
+    """Raise ProtocolError unless a plan is what the study file comes to for its members."""
+    if compile_plan(study, variants, plan.members).digest() != plan.digest():
+        raise ProtocolError("the plan is not the one that follows from the study file")
 
 
 def public_study(study: Study) -> dict[str, Any]:

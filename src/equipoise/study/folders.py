@@ -1,7 +1,10 @@
 """The folders of a run: where its results may go, and where sites keep what is theirs."""
 
+import secrets
 import shutil
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
@@ -24,7 +27,27 @@ def free(out: Path) -> Path:
     return target
 
 
-def new(folder: Path) -> None:
+@contextmanager
+def beside(target: Path) -> Generator[Path]:
+    """Yield a folder beside `target` that nobody else reads, and that goes in the end.
+
+    All that a run writes before it has ended lies in there, whatever breaks it off. InputError
+    where none can be made, OSError where the disk is full.
+    """
+    work = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        _new(work)
+        yield work
+    finally:
+        try:
+            shutil.rmtree(work, ignore_errors=True)
+        except KeyboardInterrupt:
+            # Polars raises one of its own for a signal that Python then raises again here.
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+
+
+def _new(folder: Path) -> None:
     """Make the folder that a run works in: nobody else reads it.
 
     InputError where none can be made, OSError where the disk is full.

@@ -1,0 +1,107 @@
+"""A site's part in a study that runs over several machines, from its own files to its ledger."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from equipoise.errors import InputError
+from equipoise.federation import serving
+from equipoise.federation.approval import Approvals
+from equipoise.federation.identity import Identity
+from equipoise.federation.serving import Serving
+from equipoise.genotypes import variants as variant_list
+from equipoise.genotypes.variants import Variants
+from equipoise.plan import Plan
+from equipoise.study import file, folders
+from equipoise.study.compile import ROSTER_K, K, check_follows, public_study
+from equipoise.study.inputs import load_site
+from equipoise.study.records import Study
+from equipoise.transports import nvflare_startup as startup
+from equipoise.transports.nvflare_startup import Parties
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a site took part in: whether the study came to its end, and where its ledger is."""
+
+    ended: bool
+    out: Path
+
+
+def serve(
+    home: Path,
+    path: Path,
+    data: Path | None = None,
+    out: Path | None = None,
+    *,
+    signed: bool = True,
+    ready: Callable[[str, Parties], None] | None = None,
+    stop: Event | None = None,
+    patience: float | None = None,
+) -> Part:
+    """Take part in one run of a study, until it ends or `stop` is set.
+
+    home      the site's own folder, as `federation.serving.make_home` made it
+    path      the study file in the start-up folder that the coordinator handed over
+    data      the file that says where the site's data are; the one in `home`
+    out       the folder for the site's ledger; a new one in `home`
+    signed    take part in the plan alone that the site's steward has signed; else in whatever
+              plan follows from the study file
+    ready     is told the site's name and the parties, once its files are read
+    patience  seconds to wait for the first contact; None to wait for as long as it takes
+
+    InputError with every problem of the files, or where keys and start-up folder do not belong
+    together; TransportError where the centre's certificate does not hold.
+    """
+    study, files = file.read(path), serving.read_data(data or home / serving.DATA)
+    variants = variant_list.read(study.variants.list)
+    parties, name = startup.read_parties(path.parent), _own_name(home)
+    target = folders.free(out or _next(home / "runs", study.id))
+    loaded = load_site(study, files, variants)
+    if ready:
+        ready(name, parties)
+    ended = serving.serve(
+        said_to(study, variants, Approvals(home, Identity.at(home, name)) if signed else None),
+        loaded,
+        name=name,
+        home=home,
+        startup=path.parent,
+        out=target,
+        stop=stop,
+        patience=patience,
+    )
+    return Part(ended, target)
+
+
+def said_to(study: Study, variants: Variants, approvals: Approvals | None = None) -> Serving:
+    """Return what a study says to a site's process, whose steward is `approvals` if any."""
+
+    def approve(plan: Plan) -> None:
+        check_follows(study, variants, plan)
+        if approvals is not None:
+            approvals.check(plan)
+
+    return Serving(
+        study.id,
+        public_study(study),
+        variants,
+        study.seed,
+        study.validation.folds,
+        K,
+        ROSTER_K,
+        approve,
+    )
+
+
+def _own_name(home: Path) -> str:
+    """Return the name of the site whose home this is: its card has it."""
+    cards = [startup.read_card(path) for path in sorted(home.glob("*.json"))]
+    if len(cards) != 1:
+        raise InputError(f"{home} is no home of a site; make one: equipoise site init {home}")
+    return cards[0].name
+
+
+def _next(folder: Path, study: str) -> Path:
+    numbers = (number for number in range(1, 1_000_000))
+    return next(p for n in numbers if not (p := folder / f"{study}-{n}").exists())
