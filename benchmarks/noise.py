@@ -7,17 +7,15 @@ taken in the same run, in turn with the noise. Errors are those of drawn noise, 
 """
 
 import argparse
-import json
 import os
-import platform
 from importlib.metadata import version
 from math import sqrt
-from pathlib import Path
 from statistics import median
 from time import process_time
 
 import numpy as np
 from numpy.typing import NDArray
+from peers import processor, written
 
 from equipoise.analyses.frequency import Frequency
 from equipoise.protections.accounting import Budget
@@ -107,8 +105,8 @@ def main() -> None:
     options.add_argument("--repeats", type=int, default=7)
     options.add_argument("--draws", type=int, default=100_000)
     asked = options.parse_args()
-    found = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+    found: dict[str, object] = {
+        "machine": processor(),
         "versions": {n: version(n) for n in ("equipoise", "numpy", "numba", "dp-accounting")},
         "cost": cost(asked.values, asked.repeats),
         "people": PEOPLE,
@@ -120,10 +118,7 @@ def main() -> None:
             for variants in (100, 1_000, 10_000, 100_000, 1_000_000)
         ],
     }
-    path = Path(__file__).parent / "results" / "noise.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(found, indent=1) + "\n")
-    print(json.dumps(found, indent=1))
+    written("noise", found)
 
 
 if __name__ == "__main__":

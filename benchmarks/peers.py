@@ -155,15 +155,15 @@ def floor(people: int, variants: int, columns: int) -> dict[str, float]:
 
 
 def machine() -> dict[str, object]:
-    """Return what the figures were taken on."""
+    """Return what the figures were taken on, plink2 among it."""
     peer = subprocess.run(["plink2", "--version"], capture_output=True, text=True, check=True)
-    return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-        "versions": {
-            **{name: version(name) for name in ("equipoise", "numpy", "numba", "polars")},
-            "plink2": peer.stdout.strip(),
-        },
-    }
+    ours = {name: version(name) for name in ("equipoise", "numpy", "numba", "polars")}
+    return {"machine": processor(), "versions": {**ours, "plink2": peer.stdout.strip()}}
+
+
+def processor() -> str:
+    """Return the kind of machine, its cores and the Python that runs."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 def written(name: str, found: dict[str, object]) -> None:

@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 
 from equipoise.errors import DisclosureError, InputError, ProtocolError, TransportError
 from equipoise.protection import Message
-from equipoise.protections import multiparty
-from equipoise.protections.encrypted_keeper import digest_of, told
-from equipoise.protections.multiparty import MODULUS, OpenShares, Threshold
+from equipoise.protections import multiparty_openfhe, multiparty_site
+from equipoise.protections import multiparty_scheme as scheme
+from equipoise.protections.encrypted_keeper import bound, digest_of, told
+from equipoise.protections.multiparty import Threshold
+from equipoise.protections.multiparty_blocks import framed, unframed
+from equipoise.protections.multiparty_openfhe import OpenShares
+from equipoise.protections.multiparty_scheme import MODULUS
 from equipoise.protections.secrets import hexed, pack, unpack
-from equipoise.sums import Schema
+from protections.encrypted_rounds import SHAPES, drawn
 from protections.rounds import WIDEST, Round, Values, added, identity, names, same, schema, start
 
-SHAPES = schema({"x": (3,), "y": (2, 2)}, {"z": (5,)})
 SLOTS = 16
 
 
@@ -78,18 +81,6 @@ class Standing:
 STANDING = Threshold(Standing)
 
 
-def drawn(form: Schema, n_sites: int, seed: int = 1) -> list[Values]:
-    draw = np.random.default_rng(seed)
-    most = WIDEST // n_sites
-    return [
-        [
-            {name: draw.integers(-most, most, field.shape) for name, field in block.items()}
-            for block in form.blocks
-        ]
-        for _ in range(n_sites)
-    ]
-
-
 def at(phases: int, n_sites: int = 3) -> Round:
     """A round after so many phases, with the next requests given out and not answered."""
     rounds = start(STANDING, SHAPES, drawn(SHAPES, n_sites)).run(phases)
@@ -112,15 +103,15 @@ def test_totals_are_exact_and_all_sites_accept_them(
 
 @given(st.lists(st.lists(st.integers(0, 2**64 - 1), min_size=7, max_size=7), min_size=3))
 def test_digits_of_words_add_up_to_the_words(words: list[list[int]]) -> None:
-    rows = [multiparty.digits(np.array(w, np.uint64), SLOTS) for w in words]
+    rows = [scheme.digits(np.array(w, np.uint64), SLOTS) for w in words]
     assert max(int(row.max()) for row in rows) < 2**22
     sums = np.sum(rows, axis=0, dtype=np.uint64)
     expected = [sum(column) % 2**64 for column in zip(*words, strict=True)]
-    assert multiparty.words_of(sums, 7, len(words)).tolist() == expected
+    assert scheme.words_of(sums, 7, len(words)).tolist() == expected
 
 
 def test_digits_of_most_sites_do_not_wrap_in_the_modulus() -> None:
-    assert multiparty.MOST_SITES * (2**22 - 1) < MODULUS / 2
+    assert scheme.MOST_SITES * (2**22 - 1) < MODULUS / 2
     assert (MODULUS - 1) % 2**17 == 0
     assert MODULUS.bit_length() == 31
     assert all(MODULUS % i for i in range(2, 46341))  # the square root
@@ -128,11 +119,11 @@ def test_digits_of_most_sites_do_not_wrap_in_the_modulus() -> None:
 
 @pytest.mark.parametrize("where", [0, -1])
 def test_what_no_digits_add_up_to_is_refused(where: int) -> None:
-    sums = multiparty.digits(np.arange(5, dtype=np.uint64), SLOTS).reshape(-1)
-    multiparty.words_of(sums, 5, 3)
+    sums = scheme.digits(np.arange(5, dtype=np.uint64), SLOTS).reshape(-1)
+    scheme.words_of(sums, 5, 3)
     sums[where] = 3 * 2**22
     with pytest.raises(ProtocolError, match="no sum of digits"):
-        multiparty.words_of(sums, 5, 3)
+        scheme.words_of(sums, 5, 3)
 
 
 def test_a_total_beyond_its_limit_is_not_accepted() -> None:
@@ -162,9 +153,9 @@ def test_a_key_without_one_sites_part_is_refused_by_that_site() -> None:
     own = b"mine"
     before = keys["s0"][:32]
     context = rounds.context
-    content = multiparty.bound(context, b"share", before + digest_of([own]))
+    content = bound(context, b"share", before + digest_of([own]))
     keys["s1"] = digest_of([own]) + identity("s1").sign(content)
-    content = multiparty.bound(context, b"share", digest_of([own]) + digest_of([own]))
+    content = bound(context, b"share", digest_of([own]) + digest_of([own]))
     keys["s2"] = digest_of([own]) + identity("s2").sign(content)
     with pytest.raises(ProtocolError, match="another part"):
         rounds.ask("s1", Message(pack({"keys": hexed(keys)}), [own]))
@@ -218,19 +209,19 @@ def test_a_site_that_takes_others_away_for_the_centre_gains_nothing(
 ) -> None:
     """s2 signs, as its own, minus what s1 sent: without masks the total is what s0 sent."""
     if not masks:
-        monkeypatch.setattr(multiparty, "masks_of", lambda *_: [])
+        monkeypatch.setattr(multiparty_site, "masks_of", lambda *_: [])
     parts = [[{k: abs(v) for k, v in b.items()} for b in p] for p in drawn(SHAPES, 3)]
     rounds = start(STANDING, SHAPES, parts).run(4)
     answers = rounds.answers[-1]
     blocks = [
-        multiparty.framed(
+        framed(
             json.dumps([[-v % MODULUS for v in json.loads(row)[0]], -1]).encode()
-            for row in multiparty.unframed(block, -(-3 * n // SLOTS))
+            for row in unframed(block, -(-3 * n // SLOTS))
         )
         for block, n in zip(list(answers["s1"].blocks)[:-1], (7, 5), strict=True)
     ]
     key, digest = rounds.sites["s2"].key, digest_of(blocks)
-    signed = multiparty.bound(rounds.context, b"contribution", key + digest)
+    signed = bound(rounds.context, b"contribution", key + digest)
     answers["s2"] = Message(b"", [*blocks, identity("s2").sign(signed)])
     rounds.sites["s2"].said = digest
     if masks:
@@ -295,10 +286,10 @@ def test_a_machine_that_refused_has_ended() -> None:
 @given(st.binary(max_size=100), st.integers(0, 5))
 def test_random_bytes_are_no_block(data: bytes, n_rows: int) -> None:
     try:
-        rows = multiparty.unframed(data, n_rows)
+        rows = unframed(data, n_rows)
     except ProtocolError:
         return
-    assert multiparty.framed(rows) == data
+    assert framed(rows) == data
     assert len(rows) == n_rows
 
 
@@ -326,7 +317,7 @@ def test_a_library_that_decrypts_wrongly_is_refused() -> None:
 
 def imports() -> bool:
     try:
-        multiparty.library()
+        multiparty_openfhe.library()
     except InputError:
         return False
     return True
@@ -341,7 +332,7 @@ def test_a_wheel_for_another_python_is_said_not_to_load(
     monkeypatch.delitem(sys.modules, "openfhe", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(InputError, match="cannot be loaded on this machine"):
-        multiparty.library()
+        multiparty_openfhe.library()
 
 
 @pytest.mark.skipif(imports(), reason="OpenFHE imports here")

@@ -2,6 +2,7 @@
 
 import gc
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,3 +71,20 @@ def test_a_total_is_read_block_by_block() -> None:
     assert [part["x"].tolist() for part in total[0:1]] == [[0, 1]]
     with pytest.raises(IndexError):
         total[2]
+
+
+@given(st.integers(0, 4), st.integers(-6, 5) | st.slices(5))
+def test_blocks_of_a_total_have_the_places_of_a_list(n_blocks: int, place: int | slice) -> None:
+    spool, expected = Spool(), [{"x": np.array([i])} for i in range(n_blocks)]
+    form = schema(*({"x": (1,)} for _ in expected))
+    for block, part in zip(form.blocks, expected, strict=True):
+        spool.add(to_bytes(block, part))
+    total: Any = Kept(form, spool)
+    if isinstance(place, int) and not -n_blocks <= place < n_blocks:
+        with pytest.raises(IndexError):
+            total[place]
+    elif isinstance(place, int):
+        assert total[place] == expected[place]
+    else:
+        assert list(total[place]) == expected[place]
+    assert list(total) == expected

@@ -50,12 +50,13 @@ a matter of chance and of double precision.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from equipoise.errors import DisclosureError, InputError
+from equipoise.errors import InputError
 from equipoise.protection import Ahead, Context, Party
 from equipoise.protections.encrypted_centre import EncryptedCentre
-from equipoise.protections.encrypted_keeper import LEAST, KeyKeeper
+from equipoise.protections.encrypted_keeper import KeyKeeper
 from equipoise.protections.encrypted_scheme import MOST_SITES, library
 from equipoise.protections.encrypted_site import EncryptedSite
+from equipoise.protections.fewest import check_sites
 from equipoise.sums import Integers, Schema
 
 
@@ -68,11 +69,7 @@ class Encrypted:
 
         InputError where the extra `encrypted` is not installed.
         """
-        if n_sites < LEAST:
-            raise DisclosureError(
-                f"encrypted sums need at least {LEAST} sites, this study has {n_sites}: each of"
-                " two sites would learn the other's sums by subtracting its own; add a site"
-            )
+        check_sites(n_sites, "encrypted")
         if n_sites > MOST_SITES:
             raise InputError(
                 f"encrypted sums are exact for up to {MOST_SITES} sites, this study has"

@@ -35,8 +35,8 @@ list of sites). All secrets are made for one attempt at one round.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from equipoise.errors import DisclosureError
 from equipoise.protection import Ahead, Context, Party
+from equipoise.protections.fewest import check_sites
 from equipoise.protections.masked_centre import MaskedCentre
 from equipoise.protections.masked_site import MaskedSite
 from equipoise.sums import Integers, Schema
@@ -48,12 +48,8 @@ class Masked:
 
     def check(self, n_sites: int) -> None:
         """Refuse fewer than three sites: each of two would learn the other's sums."""
-        if n_sites < 3:
-            raise DisclosureError(
-                f"masked sums need at least 3 sites, this study has {n_sites}: each of two"
-                " sites would learn the other's sums by subtracting its own; add a site, or use"
-                ' kind = "clear" where one party may see every sum'
-            )
+        clear = ', or use kind = "clear" where one party may see every sum'
+        check_sites(n_sites, "masked", clear)
 
     def site(
         self,

@@ -28,7 +28,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, exp, floor, pi, prod, sqrt
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +45,7 @@ from equipoise.protection import (
 from equipoise.protections.discrete import Chance, Gaussian, Words, draw, narrowest
 from equipoise.protections.graph import COLLUDING, COMPLETE, REACH, threshold
 from equipoise.protections.masked import Masked
+from equipoise.protections.totals import LazyTotal
 from equipoise.step import Done, Next
 from equipoise.sums import Block, Field, Integers, Schema
 
@@ -224,7 +224,7 @@ def _restored(field: Field, bits: int, total: NDArray[np.int64]) -> NDArray[np.i
     return np.asarray(np.clip(near << bits, least, most))
 
 
-class Restored(Sequence[Integers]):
+class Restored(LazyTotal):
     """An accepted total, block by block as it is asked for."""
 
     def __init__(self, form: Form, total: Sequence[Integers]) -> None:
@@ -235,16 +235,8 @@ class Restored(Sequence[Integers]):
         """Return the number of blocks."""
         return len(self._total)
 
-    @overload
-    def __getitem__(self, place: int) -> Integers: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Integers]: ...
-
-    def __getitem__(self, place: int | slice) -> Integers | Sequence[Integers]:
-        """Return one block, or several."""
-        if isinstance(place, slice):
-            return [self[i] for i in range(len(self))[place]]
+    def made(self, place: int) -> Integers:
+        """Return one block."""
         block, added = self._form.asked.blocks[place], self._form.added[place]
         return restored(block, added, self._total[place])
 

@@ -3,9 +3,10 @@
 import os
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO, cast, overload
+from collections.abc import Iterator
+from typing import BinaryIO, cast
 
+from equipoise.protections.totals import LazyTotal
 from equipoise.sums import Integers, Schema, from_bytes
 
 MOST = 1 << 24
@@ -72,7 +73,7 @@ class Spool:
         self._ends.append((self._ends[-1] if self._ends else 0) + len(block))
 
 
-class Kept(Sequence[Integers]):
+class Kept(LazyTotal):
     """A total whose blocks lie in a spool and are read when they are asked for."""
 
     def __init__(self, schema: Schema, spool: Spool) -> None:
@@ -83,16 +84,6 @@ class Kept(Sequence[Integers]):
         """Return the number of blocks."""
         return len(self._spool)
 
-    @overload
-    def __getitem__(self, place: int) -> Integers: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Integers]: ...
-
-    def __getitem__(self, place: int | slice) -> Integers | Sequence[Integers]:
-        """Return one block, or several."""
-        if isinstance(place, slice):
-            return [self[i] for i in range(len(self))[place]]
-        if not -len(self) <= place < len(self):
-            raise IndexError(place)
-        return from_bytes(self._schema.blocks[place], self._spool[place % len(self)])
+    def made(self, place: int) -> Integers:
+        """Return one block."""
+        return from_bytes(self._schema.blocks[place], self._spool[place])
