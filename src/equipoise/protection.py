@@ -7,15 +7,16 @@ only when it has accepted the total.
 """
 
 import hashlib
+import secrets
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from equipoise.step import Done, Next
 from equipoise.sums import Integers, Schema
 
 Ahead: TypeAlias = MutableMapping[bytes, Any]
-"""What one party of one run keeps from a round for those to come; empty when a run begins."""
+"""What the centre or a key keeper keeps from a round for those to come; empty when a run begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,15 @@ class Party:
     sign      signs with the site's long-term key
     verify    raises ProtocolError unless a signature is that site's
     channel   the key that this site shares with another for the length of the run
+    secret    32 bytes of this site alone, the same for the length of the run: what is drawn
+              from it is drawn again after a restart
     """
 
     name: str
     sign: Callable[[bytes], bytes]
     verify: Callable[[str, bytes, bytes], None]
     channel: Callable[[str], bytes]
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,6 @@ class Protection(Protocol):
         party: Party,
         schema: Schema,
         values: Iterable[Integers],
-        ahead: Ahead | None = None,
     ) -> SiteMachine:
         """Return the machine of one site; `values` is taken once, block by block."""
         ...

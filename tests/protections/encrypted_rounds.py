@@ -52,10 +52,9 @@ class Kept(Round):
     def __post_init__(self) -> None:
         n = len(self.context.sites)
         kind: Any = self.protection
-        self.aheads.setdefault(KEEPER, {})
         self.centre = kind.centre(self.context, self.schema)
         self.sites[KEEPER] = Seat(
-            kind.keeper(self.context, party(KEEPER, n), self.schema, self.aheads[KEEPER])
+            kind.keeper(self.context, party(KEEPER, n), self.schema, self.ahead)
         )
         for name in self.context.sites:
             own = party(name, n), self.schema, iter(self.values[name])

@@ -1,5 +1,7 @@
 """One round of a protection among a few sites, driven phase by phase and looked at inside."""
 
+import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -44,13 +46,16 @@ def identity(name: str) -> Identity:
     return Identity.create(name)
 
 
-def party(name: str, n_sites: int) -> Party:
+def party(name: str, n_sites: int, run: bytes = b"") -> Party:
+    """Return a site of the protocol; each `run` has secrets of its own."""
     peers = Peers({site: identity(site).signing_key for site in names(n_sites)})
 
     def channel(site: str) -> bytes:
         return identity(name).shared_with(identity(site).channel_key)
 
-    return Party(name, identity(name).sign, peers.verify, channel)
+    own = identity(name)
+    secret = hashlib.sha256(run + own.secret).digest()
+    return Party(name, own.sign, peers.verify, channel, secret)
 
 
 def schema(*shapes: Mapping[str, tuple[int, ...]]) -> Schema:
@@ -90,7 +95,8 @@ Lost = Callable[[str, int], bool]
 class Round:
     """The machines of one round, its messages, and what came of it.
 
-    aheads  what each party keeps for later rounds; "" is the centre
+    ahead   what the centre keeps for later rounds
+    secret  of which run its sites' secrets are
     lost    says which answers do not come; a site whose answer did not is asked no more
     """
 
@@ -98,7 +104,8 @@ class Round:
     schema: Schema
     values: Mapping[str, Values]
     context: Context
-    aheads: dict[str, dict[bytes, Any]] = field(default_factory=dict[str, dict[bytes, Any]])
+    ahead: dict[bytes, Any] = field(default_factory=dict[bytes, Any])
+    secret: bytes = field(default_factory=lambda: os.urandom(8))
     lost: Lost = lambda site, phase: False
     gone: set[str] = field(default_factory=set[str])
     sites: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -109,13 +116,9 @@ class Round:
 
     def __post_init__(self) -> None:
         n = len(self.context.sites)
-        for name in ("", *self.context.sites):
-            self.aheads.setdefault(name, {})
-        self.centre: CentreMachine = self.protection.centre(
-            self.context, self.schema, self.aheads[""]
-        )
+        self.centre: CentreMachine = self.protection.centre(self.context, self.schema, self.ahead)
         for name in self.context.sites:
-            own = party(name, n), self.schema, iter(self.values[name]), self.aheads[name]
+            own = party(name, n, self.secret), self.schema, iter(self.values[name])
             machine: SiteMachine = self.protection.site(self.context, *own)
             self.sites[name] = machine
 
@@ -137,7 +140,19 @@ class Round:
         """Return the round that follows, with the secrets that were sent ahead."""
         values = dict(zip(self.context.sites, parts, strict=True))
         after = replace(self.context, turn=self.context.turn + 1, **changes)
-        return Round(self.protection, self.schema, values, after, self.aheads, gone=set(self.gone))
+        return Round(
+            self.protection,
+            self.schema,
+            values,
+            after,
+            self.ahead,
+            self.secret,
+            gone=set(self.gone),
+        )
+
+    def again(self, secret: bytes) -> "Round":
+        """Return the same round from its beginning, by sites with the secrets of some run."""
+        return Round(self.protection, self.schema, self.values, self.context, secret=secret)
 
     def ask(self, name: str, message: Message | None = None) -> Message:
         """Give a site the last request, or another message instead."""

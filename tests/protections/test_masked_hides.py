@@ -111,11 +111,20 @@ def test_no_proper_subset_of_sites_gives_its_sum(half_way: Round) -> None:
 
 
 def test_the_same_sums_are_never_sent_alike() -> None:
-    """Zeros, twice in the same context: every number of every site differs."""
-    first, second = (sent(start(Masked(), FORM, zeros()).run(2)) for _ in range(2))
+    """Zeros, twice in the same context, by sites whose runs differ: so does every number."""
+    began = start(Masked(), FORM, zeros())
+    first, second = (sent(began.again(run).run(2)) for run in (b"1", b"2"))
     for name in names(4):
         assert not np.any(first[name] == second[name])
         assert uniform(first[name] - second[name])
+
+
+def test_a_site_that_was_restarted_sends_the_very_same() -> None:
+    """Other masks over the same sums would tell nothing; other sums under the same masks would."""
+    began = start(Masked(), FORM, zeros())
+    first, second = (sent(began.again(b"1").run(2)) for _ in range(2))
+    for name in names(4):
+        assert np.array_equal(first[name], second[name])
 
 
 def test_two_sites_with_the_same_sums_send_nothing_alike(half_way: Round) -> None:
@@ -183,7 +192,7 @@ def derived(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, bytes]]:
 
 
 def test_no_keystream_is_used_twice(derived: list[tuple[bytes, bytes]]) -> None:
-    """Over fields, blocks, rounds, attempts and pairs, and even where context is the same.
+    """Over fields, blocks, rounds, attempts and pairs, and in another run even in one context.
 
     Each pair's stream is made by its two sites; each self-mask by its site to hide its message
     and to take forms of it, and by the centre to lift it. No other stream is ever made, and no
@@ -191,8 +200,10 @@ def test_no_keystream_is_used_twice(derived: list[tuple[bytes, bytes]]) -> None:
     """
     form = schema({"x": (3,), "y": (2,)}, {"x": (3,), "y": (2,)})
     part: Values = [{"x": np.arange(3), "y": np.arange(2)}] * 2
-    for changes in ({}, {}, {"attempt": 1}, {"round": 2}, {"step": "other"}):
+    later = {"round": 2, "turn": 1}, {"step": "other", "turn": 2}
+    for changes in ({}, {"attempt": 1}, *later):
         start(Masked(), form, [part] * 4, **changes).run()
+    start(Masked(), form, [part] * 4).again(b"another run").run()
     used = [use for use in derived if b"|mask|" in use[1]]
     assert sorted(used.count(use) for use in set(used)) == [2] * 5 * 2 * 6 + [3] * 5 * 2 * 4
     # The same secret is behind the streams of the two fields, the same use behind rounds alike.

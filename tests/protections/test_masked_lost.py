@@ -90,7 +90,7 @@ def test_the_same_where_secrets_were_sent_ahead(first: int) -> None:
     before = started(values(4, 2), losing({})).run()
     for others in ways(names(4)[1:], range(NEVER - 1)):
         early = {"s0": first, **others} if first < NEVER else others
-        after = replace(before, aheads=deepcopy(before.aheads)).then(parts)
+        after = replace(before, ahead=deepcopy(before.ahead)).then(parts)
         after.lost = losing(early)
         at = {site: phase + 1 for site, phase in early.items()}
         assert outcome(after, parts) == expected(at, 4), at
@@ -112,7 +112,7 @@ def test_a_site_that_comes_back_takes_part_again_once_all_make_secrets_anew() ->
     first, second = values(4), values(4, 2)
     rounds = started(first, losing({"s1": 0})).run()
     rounds.gone.clear()
-    rounds.aheads[""].clear()
+    rounds.ahead.clear()
     after = rounds.then(second).run()
     assert same(after.total, added(second))
     assert len(after.answers) == NEVER

@@ -32,10 +32,19 @@ MIXED = Schema(
 )
 
 
-def keyed() -> Callable[[], Words]:
+def keyed() -> Callable[[bytes], Words]:
     """Return a source for each site in turn, the same at every use."""
     number = count()
-    return lambda: Chance(next(number).to_bytes(32, "big"))
+    return lambda own: Chance(next(number).to_bytes(len(own), "big"))
+
+
+def test_noise_is_the_same_after_a_restart_and_another_at_the_next_attempt() -> None:
+    """Two draws for one attempt would tell, by their mean, more than the budget was charged for."""
+    began = start(Noise({"step": 50.0}), COUNTS, [middles(COUNTS)] * 3)
+    totals = [began.again(b"run").run().total[0]["called"] for _ in range(2)]
+    assert np.array_equal(*totals)
+    other = Round(began.protection, COUNTS, began.values, context(3, attempt=1), secret=b"run")
+    assert not np.array_equal(totals[0], other.run().total[0]["called"])
 
 
 def noise_of(form: noise.Form, site: int) -> Values:

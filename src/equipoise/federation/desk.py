@@ -73,7 +73,8 @@ class Desk:
                     return self.identity.shared_with(bytes.fromhex(member.channel_key))
             raise ProtocolError(f"{site!r} is no member of this plan")
 
-        return Party(self.name, self.identity.sign, self.peers.verify, channel)
+        identity = self.identity
+        return Party(self.name, identity.sign, self.peers.verify, channel, identity.secret)
 
     def envelope(
         self, kind: str, body: Mapping[str, Any], message: Message | None = None

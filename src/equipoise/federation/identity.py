@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -17,11 +17,15 @@ CENTRE = "centre"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A party's secrets: a long-term key to sign with, one for the channels of this run."""
+    """A party's secrets: a long-term key to sign with, one for the channels of this run.
+
+    secret  32 bytes of this run, from which all follows that is drawn in it
+    """
 
     name: str
     signing: Ed25519PrivateKey
     channel: X25519PrivateKey
+    secret: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
 
     @staticmethod
     def create(name: str) -> "Identity":

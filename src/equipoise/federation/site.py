@@ -25,7 +25,7 @@ from equipoise.federation.identity import CENTRE
 from equipoise.federation.people import People
 from equipoise.federation.wire import Envelope
 from equipoise.plan import Plan
-from equipoise.protection import Ahead, Context, Message, SiteMachine
+from equipoise.protection import Context, Message, SiteMachine
 from equipoise.step import Done
 from equipoise.sums import Integers, encode
 
@@ -41,7 +41,6 @@ class Site:
         self._plan: Plan | None = None
         self._course: Course | None = None
         self._machine: SiteMachine | None = None
-        self._ahead: Ahead = {}
         self._phase = self._attempt = 0
         self._asked: list[str] = []
         self._broken = False
@@ -159,7 +158,7 @@ class Site:
             account.check_next(self._asked, context.step)
         self._asked.append(context.step)
         protection = agreement.protection(plan)
-        return protection.site(context, self._desk.party(plan), schema, values(), self._ahead)
+        return protection.site(context, self._desk.party(plan), schema, values())
 
     def _follow(self, request: Envelope) -> Envelope:
         """Adopt what the centre published, if it is what the site computed itself."""

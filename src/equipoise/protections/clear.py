@@ -102,10 +102,9 @@ class Clear:
         party: Party,
         schema: Schema,
         values: Iterable[Integers],
-        ahead: Ahead | None = None,
     ) -> ClearSite:
         """Return the machine of one site."""
-        del context, party, ahead
+        del context, party
         return ClearSite(schema, values)
 
     def centre(self, context: Context, schema: Schema, ahead: Ahead | None = None) -> ClearCentre:

@@ -84,10 +84,8 @@ class Encrypted:
         party: Party,
         schema: Schema,
         values: Iterable[Integers],
-        ahead: Ahead | None = None,
     ) -> EncryptedSite:
         """Return the machine of one site."""
-        del ahead
         return EncryptedSite(context, party, schema, values)
 
     def centre(

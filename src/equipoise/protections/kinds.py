@@ -11,6 +11,7 @@ KINDS: Final = {
     "clear": "equipoise.protections.clear:Clear",
     "masked": "equipoise.protections.masked:Masked",
     "noise": "equipoise.protections.noise:Noise",
+    "encrypted": "equipoise.protections.encrypted:Encrypted",
 }
 
 

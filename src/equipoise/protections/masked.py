@@ -57,10 +57,9 @@ class Masked:
         party: Party,
         schema: Schema,
         values: Iterable[Integers],
-        ahead: Ahead | None = None,
     ) -> MaskedSite:
         """Return the machine of one site."""
-        return MaskedSite(context, party, schema, values, {} if ahead is None else ahead)
+        return MaskedSite(context, party, schema, values)
 
     def centre(self, context: Context, schema: Schema, ahead: Ahead | None = None) -> MaskedCentre:
         """Return the machine of the centre."""

@@ -157,7 +157,7 @@ class MaskedCentre:
 
     def _left_of(self, lost: str, keys: Mapping[str, Mapping[str, bytes]]) -> list[Any]:
         """Return what takes off the masks that survivors shared with a lost site."""
-        secrets = Secrets(self._rebuilt(lost, keys), b"", b"")
+        secrets = Secrets(self._rebuilt(lost, keys))
         if secrets.public != self._public(lost):
             raise ProtocolError(f"the shares of the key of {lost} do not give its key")
         info = bound(self.context, b"mask")

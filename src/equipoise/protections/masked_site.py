@@ -1,9 +1,8 @@
 """A site's side of a masked round: see `masked` for the whole."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +30,9 @@ from equipoise.sums import Block, Integers, Schema, check_block, from_bytes
 DIGEST = 32
 """Bytes of a message's digest, before its signature."""
 
+AHEAD, ASKED = b"ahead", b"asked"
+"""Secrets are sent a round ahead, or where the centre asks for them since it has none."""
+
 
 def turn_of(context: Context, later: int = 0) -> Turn:
     """Return the turn of a round, or the first attempt at a later one."""
@@ -47,7 +49,6 @@ def bound(context: Context, purpose: bytes, content: bytes = b"") -> bytes:
 class MaskedSite:
     """Secrets if none were sent ahead, masked input, unmasking, forms, acceptance.
 
-    ahead   this site's secrets for rounds to come, by turn
     due     the phase that comes next
     sent    the masked message, which forms are taken of once the total is known
     said    the digest of each survivor's message, as it signed it
@@ -57,7 +58,6 @@ class MaskedSite:
     party: Party
     schema: Schema
     values: Iterable[Integers]
-    ahead: MutableMapping[bytes, Any] = field(repr=False)
     due: str = "begin"
     secrets: Secrets = field(default_factory=Secrets)
     public: dict[str, bytes] = field(default_factory=dict[str, bytes])
@@ -100,14 +100,11 @@ class MaskedSite:
 
     def _begin(self, request: Message) -> Next[Message]:
         """Send secrets where none were sent ahead; else the round begins with the input."""
-        before = self.ahead.pop(self._turn.digest, None)
         if request.head:
-            if before is None:
-                raise ProtocolError("the centre has secrets that this site does not know of")
-            self.secrets = before
+            self.secrets = Secrets.of(self.party, self._turn, AHEAD)
             answer, self.due = self._input(request), "unmask"
             return Next(answer)
-        self.due = "input"
+        self.secrets, self.due = Secrets.of(self.party, self._turn, ASKED), "input"
         return Next(Message(pack({"prepared": prepared(self.secrets, self._turn, self.party)})))
 
     def _input(self, request: Message) -> Message:
@@ -132,9 +129,8 @@ class MaskedSite:
             raise DisclosureError("too few sites are left for masks to hide one of them")
         peers = [site for site in around[own] if site != own and site in self.public]
         later = turn_of(self.context, 1)
-        coming = Secrets()
+        coming = Secrets.of(self.party, later, AHEAD)
         head = pack({"prepared": prepared(coming, later, self.party)})
-        self.ahead[later.digest] = coming
         return Message(head, self._masked(peers))
 
     def _masked(self, peers: list[str]) -> Iterator[bytes]:
@@ -208,7 +204,7 @@ class MaskedSite:
             ring = fields_of(block, whole)
             apply_all([(-sign, stream) for sign, stream in masks], ring)
             forms_of.add(whole, np.frombuffer(data, "<u8"))
-        self.secrets = Secrets(b"", b"", b"")  # no secret of this round outlives it
+        self.secrets = Secrets()  # no secret of this round outlives it
         self.sent.clear()
         forms, self.of_total = (sums.astype("<u8").tobytes() for sums in forms_of.sums)
         signed = forms + self.party.sign(self._form_bound(forms))

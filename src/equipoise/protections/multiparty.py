@@ -66,10 +66,8 @@ class Threshold:
         party: Party,
         schema: Schema,
         values: Iterable[Integers],
-        ahead: Ahead | None = None,
     ) -> ThresholdSite:
         """Return the machine of one site."""
-        del ahead
         return ThresholdSite(context, party, schema, values, self.shares(len(context.sites)))
 
     def centre(

@@ -44,6 +44,7 @@ from equipoise.protection import (
 )
 from equipoise.protections.discrete import Chance, Gaussian, Words, draw, narrowest
 from equipoise.protections.graph import COLLUDING, COMPLETE, REACH, threshold
+from equipoise.protections.keystream import derive_key
 from equipoise.protections.masked import Masked
 from equipoise.protections.totals import LazyTotal
 from equipoise.step import Done, Next
@@ -284,11 +285,12 @@ class Noise:
     """Masked sums that are differentially private.
 
     rho     what one attempt at one round of each step may cost (`accounting.Account.prices`)
-    chance  where a site's random words come from, anew for each attempt at a round
+    chance  where a site's random words come from, given 32 bytes of its own for each attempt at
+            a round: noise that was drawn before a restart is drawn again, never other noise
     """
 
     rho: Mapping[str, float]
-    chance: Callable[[], Words] = Chance
+    chance: Callable[[bytes], Words] = Chance
 
     def check(self, n_sites: int) -> None:
         """Refuse fewer than three sites, as masks do."""
@@ -306,12 +308,12 @@ class Noise:
         party: Party,
         schema: Schema,
         values: Iterable[Integers],
-        ahead: Ahead | None = None,
     ) -> NoisedSite:
         """Return the machine of one site. Noise is drawn as the values are taken, once."""
         form = self.form(context, schema)
-        drawn = noised(form, values, self.chance())
-        return NoisedSite(Masked().site(context, party, form.masked, drawn, ahead), form)
+        own = derive_key(party.secret, b"equipoise-noise-1|" + context.digest())
+        drawn = noised(form, values, self.chance(own))
+        return NoisedSite(Masked().site(context, party, form.masked, drawn), form)
 
     def centre(self, context: Context, schema: Schema, ahead: Ahead | None = None) -> NoisedCentre:
         """Return the machine of the centre."""

@@ -99,9 +99,22 @@ class Secrets:
     The key or the seed may become known to the centre once the round ends, never both.
     """
 
-    key: bytes = field(default_factory=lambda: os.urandom(SECRET), repr=False)
-    seed: bytes = field(default_factory=lambda: os.urandom(SECRET), repr=False)
-    nonce: bytes = field(default_factory=lambda: os.urandom(SECRET), repr=False)
+    key: bytes = field(default=b"", repr=False)
+    seed: bytes = field(default=b"", repr=False)
+    nonce: bytes = field(default=b"", repr=False)
+
+    @staticmethod
+    def of(party: Party, turn: Turn, when: bytes) -> "Secrets":
+        """Return a site's secrets for a turn; `when` tells those sent ahead from those asked for.
+
+        They follow from the site's secret of the run, so that a site that was restarted has
+        the same ones.
+        """
+        key, seed, nonce = (
+            derive_key(party.secret, turn.bound(b"own " + purpose, when), SECRET)
+            for purpose in (b"key", b"seed", b"nonce")
+        )
+        return Secrets(key, seed, nonce)
 
     @property
     def private(self) -> X25519PrivateKey:

@@ -34,7 +34,7 @@ class Adding:
     protection: str = "clear"
     rounds: int = 0
     _parties: dict[str, Party] = field(init=False)
-    _ahead: dict[str, Ahead] = field(init=False)
+    _ahead: Ahead = field(init=False)
     _machine: Protection = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,7 +43,7 @@ class Adding:
         self._machine = protection(self.protection)
         self._machine.check(len(names))
         self._parties = _parties(names)
-        self._ahead = {name: {} for name in ("", *names)}
+        self._ahead = {}
 
     def run(self, analysis: Analysis[Any, R]) -> R:
         """Return the public result of an analysis over all sites."""
@@ -67,8 +67,8 @@ class Adding:
         machines: dict[str, SiteMachine] = {}
         for cohort, (name, party) in zip(self.cohorts, self._parties.items(), strict=True):
             values = _values(analysis, cohort, state, schema)
-            machines[name] = self._machine.site(context, party, schema, values, self._ahead[name])
-        centre = self._machine.centre(context, schema, self._ahead[""])
+            machines[name] = self._machine.site(context, party, schema, values)
+        centre = self._machine.centre(context, schema, self._ahead)
         answers: Mapping[str, Message] = {}
         while not isinstance(outcome := centre.step(answers), Done):
             answers = {name: _step(machines[name], outcome.state[name]) for name in machines}
