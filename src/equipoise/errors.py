@@ -91,6 +91,10 @@ class TransportError(FaultError):
     """A site cannot be reached, or its answer did not arrive whole."""
 
 
+class RestartedError(TransportError):
+    """A site does not know the message under way: it was restarted, and can be asked again."""
+
+
 class LostError(TransportError):
     """A site was lost before anything that it sent was opened: the round may begin again."""
 

@@ -29,6 +29,7 @@ from equipoise.federation.site import Site
 from equipoise.genotypes.variants import HEADER, Variants
 from equipoise.ledger.entry import Entry
 from equipoise.ledger.log import Log
+from equipoise.ledger.retraced import Retraced
 from equipoise.packed.decode import encode
 from equipoise.plan import VERSION, Literal, Member, Parameter, Plan, Ref, Step
 from equipoise.study.records import (
@@ -237,6 +238,7 @@ class Federation:
     desks: dict[str, Desk] = field(default_factory=dict[str, Desk])
     people: dict[str, People] = field(default_factory=dict[str, People])
     calibrated: bool = False
+    lasting: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -274,6 +276,37 @@ class Federation:
         finally:
             transport.close()
 
+    def start(self, name: str, steward: Steward) -> None:
+        """Give a site its desk: a new one, or the one that it had before it was stopped."""
+        output, origin = self.root / "sites" / name, f"equipoise/made-up/{name}"
+        again = (output / "ledger").exists()
+        log = (Retraced.open if again else Retraced.create)(
+            output / "ledger", origin, self._key(name)
+        )
+        if again:
+            log.retrace(("release", "refusal", "artefact", "closed"))
+        self.desks[name] = Desk(
+            identity=self.identities[name],
+            peers=self.peers,
+            study=self.public,
+            variants=self.variants,
+            publics={},
+            approve=steward,
+            journal=Journal(self.root / "journals" / name, lasting=self.lasting),
+            ledger=log,
+        )
+        self.sites[name] = Site(self.people[name], self.desks[name], output)
+        if self.lasting:
+            self.sites[name].resume()
+
+    def restart(self, name: str) -> None:
+        """Stop a site and start it again, with its files and nothing else."""
+        self.desks[name].ledger.close()
+        old = self.people[name]
+        rules = old.seed, old.folds, old.k, old.least
+        self.people[name] = People(old.dataset, old.register, *rules)
+        self.start(name, self.desks[name].approve)
+
     def close(self) -> None:
         for desk in self.desks.values():
             desk.ledger.close()
@@ -293,6 +326,7 @@ def build(
     hold_out: str | None = None,
     calibrated: bool = False,
     lost_site: str = "end",
+    lasting: bool = False,
 ) -> Federation:
     """Return a federation; without a `steward`, every site compiles the plan itself.
 
@@ -305,30 +339,23 @@ def build(
     study = study_of(names, kind, FOLDS, **rules)  # pyright: ignore[reportArgumentType]  by name
     identities = {name: Identity.create(name) for name in [*names, CENTRE]}
     peers = Peers({name: identity.signing_key for name, identity in identities.items()})
-    made = Federation(root, study, identities, peers, calibrated=calibrated)
+    made = Federation(root, study, identities, peers, calibrated=calibrated, lasting=lasting)
 
     def compiles(plan: Plan) -> None:
         if made.compiled(plan.members).digest() != plan.digest():
             raise registry.ProtocolError("the plan is not the one that follows from the study")
 
     for place, name in enumerate(names):
-        output = root / "sites" / name
-        origin = f"equipoise/made-up/{name}"
-        desk = Desk(
-            identity=identities[name],
-            peers=peers,
-            study=made.public,
-            variants=made.variants,
-            publics={},
-            approve=steward or compiles,
-            journal=Journal(root / "journals" / name),
-            ledger=Log.create(output / "ledger", origin, identities[name].signing),
+        own = People(
+            dataset(place, people),
+            Register(root / "homes" / name, ROSTER_K),
+            study.seed,
+            study.validation.folds,
+            K,
+            ROSTER_K,
         )
-        register = Register(root / "homes" / name, ROSTER_K)
-        folds = study.validation.folds
-        own = People(dataset(place, people), register, study.seed, folds, K, ROSTER_K)
-        made.desks[name], made.people[name] = desk, own
-        made.sites[name] = Site(own, desk, output)
+        made.people[name] = own
+        made.start(name, steward or compiles)
     return made
 
 

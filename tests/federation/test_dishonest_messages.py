@@ -328,7 +328,7 @@ def test_a_refused_state_may_still_be_put_right(tmp_path: Path) -> None:
 def test_no_answer_leaves_that_the_ledger_does_not_have(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A ledger that fails once: the answer is not sent, and not when it is asked for again."""
+    """A ledger that fails once: the answer is not sent, and asked for again is entered first."""
     driver = Driver(build(tmp_path, kind="clear")).until("census", "round")
     note, failed = Desk.note, []
 
@@ -341,10 +341,13 @@ def test_no_answer_leaves_that_the_ledger_does_not_have(
     monkeypatch.setattr(Desk, "note", failing)
     for name in driver.federation.names:
         frames = driver.frames(name, "round", driver.round)
-        for _ in range(2):
-            answer = driver.send(name, frames)
-            assert (answer.kind, answer.blocks) == ("refusal", [])
-            assert driver.federation.kinds(name)[-1] == "refusal"
+        answer = driver.send(name, frames)
+        assert (answer.kind, answer.blocks) == ("refusal", [])
+        assert driver.federation.kinds(name)[-1] == "refusal"
+        again = driver.send(name, frames)
+        entered = list(driver.federation.desks[name].ledger.entries())[-1]
+        assert (again.kind, entered.kind) == ("phase", "release")
+        assert entered.body["bytes"] == sum(map(len, again.frames))
 
 
 def test_blocks_of_an_answer_that_broke_off_never_leave(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The journal gives each answer once, and again only to the same request, the same bytes."""
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -10,13 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equipoise.errors import ProtocolError
-from equipoise.federation.journal import Journal
+from equipoise.federation.journal import Journal, Line
 
 
 def entered(journal: Journal, place: str, request: str, blocks: list[bytes]) -> list[bytes]:
     journal.open(place)
-    journal.spool(blocks)
-    journal.enter(place, request, b"first of " + request.encode())
+    first = b"first of " + request.encode()
+    _, digest, _ = journal.spool(blocks)
+    line = Line(place, request, hashlib.sha256(first).hexdigest(), digest)
+    journal.enter(line, first)
     return list(journal.answer())
 
 
@@ -86,6 +89,6 @@ def test_any_blocks_come_back_as_they_were(blocks: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder))
         number, _, size = journal.spool(blocks)
-        journal.enter("place", "a", b"first")
+        journal.enter(Line("place", "a", ""), b"first")
         assert (number, size) == (len(blocks), sum(map(len, blocks)))
         assert list(journal.answer()) == [b"first", *blocks]

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from equipoise.errors import EquipoiseError, ProtocolError
+from equipoise.errors import EquipoiseError, IntegrityError, ProtocolError
 from equipoise.federation import agreement, wire
 from equipoise.federation.agreement import Place
 from equipoise.federation.identity import CENTRE, Identity, Peers
-from equipoise.federation.journal import Journal
+from equipoise.federation.journal import Journal, Line
 from equipoise.federation.wire import Envelope
 from equipoise.ledger.entry import Entry
 from equipoise.ledger.log import Log
@@ -89,22 +89,61 @@ class Desk:
 
     def open(self, place: Place) -> None:
         """Raise ProtocolError where what is asked for at this place has had its answer."""
-        self.journal.open(place.name)
+        try:
+            self.journal.open(place.name)
+        except ProtocolError as error:
+            if place.step != "hello":
+                raise
+            raise ProtocolError(
+                f"{error}: this site takes part in a run that has not ended; to leave"
+                " that one, stop `equipoise site serve` and start it with --anew"
+            ) from error
 
     def send(self, request: Envelope, place: Place, answer: Envelope) -> Iterator[bytes]:
-        """Write the answer down, enter it in ledger and journal, sign it; then it may go.
+        """Write the answer down, enter it in journal and ledger, sign it; then it may go.
 
-        The ledger comes first: only what it has can be sent, now or when it is asked for
-        again.
+        Nothing goes that is not in both: a site that stops between the two enters it in its
+        ledger before it goes all the same.
         """
         number, sha256, size = self.journal.spool(answer.blocks)
         header = wire.header(answer, number, sha256)
         first = wire.first_frame(header, self.identity.sign(header))
         digest = hashlib.sha256(header).hexdigest()
-        if answer.kind != "closed":  # which carries the ledger's own checkpoint
-            self.note("release", **asdict(place), sha256=digest, bytes=size + len(first))
-        self.journal.enter(place.name, request.id, first)
+        release = {**asdict(place), "sha256": digest, "bytes": size + len(first)}
+        told = None if answer.kind == "closed" else release  # it carries the ledger's checkpoint
+        own = hashlib.sha256(first).hexdigest()
+        line = Line(place.name, request.id, own, sha256, told, request.kind == "round")
+        self.journal.enter(line, first)
+        if told:
+            self.note("release", **told)
         return self.journal.answer()
+
+    def check_same(self, line: Line, answer: Envelope) -> None:
+        """Raise IntegrityError unless an answer is what went before the site was stopped.
+
+        Its blocks are: what is in heads, as a sealed share, may be another and never goes.
+        """
+        _, sha256 = wire.digest_of(answer.blocks)
+        if sha256 != line.blocks:
+            raise IntegrityError(
+                f"{line.place}: this site now computes something else than what it sent before it"
+                " was stopped: its files, this package or the machine has changed, or its"
+                " protection draws anew; it cannot take up this run, only begin another (--anew)"
+            )
+
+    def repeated(self, request: str) -> Iterator[bytes] | None:
+        """Return the very answer that a request had, None where it is new."""
+        answer = self.journal.repeated(request)
+        if answer is not None:
+            self.enter_releases()
+        return answer
+
+    def enter_releases(self) -> None:
+        """Enter a release that is in the journal alone: what came in between stopped the site."""
+        entered = [e.body for e in self.ledger.entries() if e.kind == "release"]
+        told = [line.release for line in self.journal.lines if line.release]
+        for release in told[len(entered) :]:
+            self.note("release", **release)
 
     def refuse(self, error: EquipoiseError, request: str) -> Iterator[bytes]:
         """Enter a refusal in the site's own ledger, and say it."""

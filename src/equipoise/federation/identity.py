@@ -33,25 +33,18 @@ class Identity:
         return Identity(name, Ed25519PrivateKey.generate(), X25519PrivateKey.generate())
 
     @staticmethod
-    def at(home: Path, name: str) -> "Identity":
+    def at(home: Path, name: str, run: Path | None = None) -> "Identity":
         """Return the party whose signing key is kept in `home`; make one where there is none.
 
-        Channel keys are new for every run and never kept. InputError where the key file
-        is not a key.
+        The secrets of a run are kept in the folder `run`, where one is given, for as long as
+        that lasts, and taken from there; else they are new and never kept. InputError where a
+        file is not a key.
         """
-        path = home / "signing.key"
-        if not path.exists():
-            home.mkdir(parents=True, exist_ok=True, mode=0o700)
-            new = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(new, "wb") as file:
-                file.write(Ed25519PrivateKey.generate().private_bytes_raw())
-                file.flush()
-                os.fsync(file.fileno())
-        try:
-            signing = Ed25519PrivateKey.from_private_bytes(path.read_bytes())
-        except ValueError as error:
-            raise InputError(f"{path} is not a signing key of 32 bytes; restore it") from error
-        return Identity(name, signing, X25519PrivateKey.generate())
+        signing = Ed25519PrivateKey.from_private_bytes(_kept(home / "signing.key", "signing key"))
+        if run is None:
+            return Identity(name, signing, X25519PrivateKey.generate())
+        channel = X25519PrivateKey.from_private_bytes(_kept(run / "channel.key", "channel key"))
+        return Identity(name, signing, channel, _kept(run / "secret.key", "secret"))
 
     @property
     def signing_key(self) -> bytes:
@@ -70,6 +63,21 @@ class Identity:
     def shared_with(self, channel_key: bytes) -> bytes:
         """Return the secret shared with the owner of `channel_key`."""
         return self.channel.exchange(X25519PublicKey.from_public_bytes(channel_key))
+
+
+def _kept(path: Path, what: str) -> bytes:
+    """Return the 32 bytes of a secret that is kept in a file; draw them where there is none."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        new = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(new, "wb") as file:
+            file.write(os.urandom(32))
+            file.flush()
+            os.fsync(file.fileno())
+    content = path.read_bytes()
+    if len(content) != 32:
+        raise InputError(f"{path} is not a {what} of 32 bytes; restore it")
+    return content
 
 
 @dataclass(frozen=True, slots=True)

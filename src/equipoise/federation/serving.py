@@ -5,10 +5,10 @@ where its data are, which nobody else ever sees. Its start-up folder is what the
 coordinator handed over (`transports.nvflare_startup`).
 """
 
-import secrets
 import shutil
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
@@ -28,6 +28,7 @@ from equipoise.genotypes.variants import Variants
 from equipoise.ledger.entry import Entry
 from equipoise.ledger.log import Log
 from equipoise.ledger.reading import read as read_ledger
+from equipoise.ledger.retraced import Retraced
 from equipoise.plan import Plan
 from equipoise.transports import nvflare
 from equipoise.transports.nvflare_certificates import make_key, request
@@ -44,6 +45,7 @@ from equipoise.transports.nvflare_tls import Credentials
 
 KEY: Final = "tls.key"
 DATA: Final = "site.toml"
+_OUT: Final = "out"
 
 _TEMPLATE: Final = """\
 # Where this site keeps what it brings to studies. This file stays here; paths are seen from it.
@@ -170,6 +172,44 @@ class Serving:
     approve: Callable[[Plan], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a site keeps one run: what it may need again, and what it keeps for good.
+
+    run  a folder of the home for as long as the run lasts: its secrets, and its journal
+    out  the folder of the site's ledger and of what stays with its own people
+    """
+
+    run: Path
+    out: Path
+
+    @property
+    def begun(self) -> bool:
+        """Whether the run was begun before, and can be taken up."""
+        return (self.run / _OUT).exists()
+
+    def begin(self) -> None:
+        """Make the folder of the run."""
+        self.run.mkdir(parents=True, mode=0o700)
+        write_whole(self.run / _OUT, [str(self.out.resolve())])
+
+    def end(self) -> None:
+        """Let go of what the run alone needed."""
+        shutil.rmtree(self.run, ignore_errors=True)
+        with suppress(OSError):  # another study's run is there
+            self.run.parent.rmdir()
+
+
+def place_of(home: Path, study: str, out: Path) -> Place:
+    """Return the place of the run of a study that was begun and has not ended, else a new one."""
+    run = home / "unfinished" / study
+    try:
+        return Place(run, Path((run / _OUT).read_text("utf-8")))
+    except FileNotFoundError:
+        shutil.rmtree(run, ignore_errors=True)  # nothing was ever sent from a run without a place
+        return Place(run, out)
+
+
 def serve(
     serving: Serving,
     loaded: Loaded,
@@ -177,44 +217,55 @@ def serve(
     name: str,
     home: Path,
     startup: Path,
-    out: Path,
+    place: Place,
     stop: Event | None = None,
     patience: float | None = None,
 ) -> bool:
-    """Take part in one run; return whether it came to its end.
+    """Take part in one run, from where it stands; return whether it came to its end.
 
     home      the site's own folder, where its keys and its register of rosters are kept
     startup   what the coordinator handed over
-    out       a new folder for the site's ledger and for what stays with its own people
-    stop      set by whoever wants the process to end before
+    stop      set by whoever wants the process to end before; the run can then be taken up
     patience  seconds to wait for the first contact; None to wait for as long as it takes
 
-    InputError where keys and start-up folder do not belong together; TransportError where
-    the centre's certificate does not hold. That too is in the site's ledger.
+    InputError where keys and start-up folder do not belong together; IntegrityError where what
+    was kept of a run is not what led to where it stood; TransportError where the centre's
+    certificate does not hold. That too is in the site's ledger.
     """
-    parties, identity = read_parties(startup), Identity.at(home, name)
-    _check(parties, identity, serving.id)
-    journal = home / f".journal-{secrets.token_hex(4)}"
-    origin = f"equipoise/{serving.id}/{name}"
-    try:
-        with Log.create(out / "ledger", origin, identity.signing) as ledger:
-            handle = _site(serving, loaded, identity, parties, home, journal, ledger, out).handle
-            credentials = Credentials(startup / AUTHORITY, startup / CERTIFICATE, home / KEY)
-            try:
-                nvflare.serve(
-                    handle,
-                    site=name,
-                    address=parties.address,
-                    credentials=credentials,
-                    stop=stop,
-                    patience=patience,
-                )
-            except TransportError as error:
-                ledger.append(Entry("refusal", {"reason": str(error), "message_sha256": "0" * 64}))
-                raise
-    finally:
-        shutil.rmtree(journal, ignore_errors=True)
-    return read_ledger(out / "ledger").entries[-1].kind == "closed"
+    parties = read_parties(startup)
+    _check(parties, Identity.at(home, name), serving.id)
+    begun = place.begun
+    if not begun:
+        place.begin()
+    identity = Identity.at(home, name, place.run)
+    with _ledger(f"equipoise/{serving.id}/{name}", identity, place.out, begun=begun) as ledger:
+        site = _site(serving, loaded, identity, parties, home, place, ledger)
+        site.resume()
+        credentials = Credentials(startup / AUTHORITY, startup / CERTIFICATE, home / KEY)
+        try:
+            dismissed = nvflare.serve(
+                site.handle,
+                site=name,
+                address=parties.address,
+                credentials=credentials,
+                stop=stop,
+                patience=patience,
+            )
+        except TransportError as error:
+            ledger.append(Entry("refusal", {"reason": str(error), "message_sha256": "0" * 64}))
+            raise
+    ended = read_ledger(place.out / "ledger").entries[-1].kind == "closed"
+    if ended or dismissed:
+        place.end()
+    return ended
+
+
+def _ledger(origin: str, identity: Identity, out: Path, *, begun: bool) -> Retraced:
+    """Return a new ledger, or the one of a run that is taken up."""
+    if not (begun and (out / "ledger").exists()):
+        return Retraced.create(out / "ledger", origin, identity.signing)
+    log = Retraced.open(out / "ledger", origin, identity.signing)
+    return log.retrace(("release", "refusal", "artefact", "closed"))
 
 
 def _check(parties: Parties, identity: Identity, study: str) -> None:
@@ -237,9 +288,8 @@ def _site(
     identity: Identity,
     parties: Parties,
     home: Path,
-    journal: Path,
+    place: Place,
     ledger: Log,
-    out: Path,
 ) -> Site:
     desk = Desk(
         identity=identity,
@@ -248,7 +298,7 @@ def _site(
         variants=serving.variants.digest().hex(),
         publics={},
         approve=serving.approve,
-        journal=Journal(journal),
+        journal=Journal(place.run / "journal", lasting=True),
         ledger=ledger,
     )
     people = Announcing(
@@ -261,4 +311,4 @@ def _site(
         variants=serving.variants,
         loaded=loaded,
     )
-    return Site(people, desk, out)
+    return Site(people, desk, place.out)

@@ -13,7 +13,7 @@ What is not expected is refused, and the refusal goes to the site's own ledger.
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from equipoise.federation.wire import Envelope
 from equipoise.plan import Plan
 from equipoise.protection import Context, Message, SiteMachine
 from equipoise.step import Done
-from equipoise.sums import Integers, encode
+from equipoise.sums import Integers, Schema, encode, from_bytes, to_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -44,16 +44,17 @@ class Site:
         self._phase = self._attempt = 0
         self._asked: list[str] = []
         self._broken = False
+        self._accepted: tuple[Schema, Sequence[Integers]] | None = None
 
     def handle(self, stream: Iterator[bytes]) -> Iterator[bytes]:
         """Answer one message. A refusal is an answer too, and an entry in the ledger."""
         request_id = ""
         try:
-            request = wire.read(stream, self._desk.peers.verify)
+            request = wire.read(self._desk.journal.listen(stream), self._desk.peers.verify)
             request_id = request.id
             if request.sender != CENTRE or request.body.get("to") != self._desk.name:
                 raise ProtocolError("the message is not from the centre to this site")
-            answer = self._desk.journal.repeated(request.id)
+            answer = self._desk.repeated(request.id)
             if answer is not None:
                 wire.whole(request.blocks)
             else:
@@ -62,13 +63,39 @@ class Site:
                 place = agreement.place(request.kind, *stand)
                 self._desk.open(place)
                 answer = self._desk.send(request, place, self._answer(request))
-                self._broken = False
+                self._written()
         except EquipoiseError as error:
             answer = self._desk.refuse(error, request_id)
         except Exception:  # whatever broke: the centre is told nothing but that it did
             logger.exception("%s failed", self._desk.name)
             answer = self._desk.refuse(FaultError("the site failed; see its log"), request_id)
         yield from answer
+
+    def resume(self) -> None:
+        """Come to where this site stood before it was stopped, by its journal; send nothing.
+
+        What it computes again must be what it computed then: IntegrityError where it is not.
+        """
+        for told in self._desk.journal.retold():
+            if told.total:
+                course = self._running
+                pairs = zip(course.schema.blocks, told.frames, strict=True)
+                self._asked += [course.step.name] * sum(line.begins for line in told.lines)
+                course.total([from_bytes(block, data) for block, data in pairs])
+                continue
+            request = wire.read(told.frames, self._desk.peers.verify)
+            self._begin_again(request)
+            self._desk.check_same(told.lines[0], self._answer(request))
+            self._written()
+        self._desk.enter_releases()
+
+    def _written(self) -> None:
+        """Go on: an answer has been written down, so that it is this site's only one."""
+        self._broken = False
+        if self._accepted is not None:
+            schema, total = self._accepted
+            self._desk.journal.settle(map(to_bytes, schema.blocks, total))
+            self._accepted = None
 
     def _answer(self, request: Envelope) -> Envelope:
         kinds: Mapping[str, Callable[[Envelope], Envelope]] = {
@@ -138,6 +165,7 @@ class Site:
         if not isinstance(outcome, Done):
             return self._desk.envelope("phase", {}, outcome.state)
         self._machine, self._phase, self._attempt = None, 0, 0
+        self._accepted = course.schema, outcome.result.total
         course.total(outcome.result.total)
         return self._desk.envelope("accepted", {}, outcome.result.answer)
 
