@@ -14,6 +14,9 @@ from equipoise.errors import ProtocolError
 
 VERSION = 1
 
+KEEPER = "keeper"
+"""The name under which a key keeper signs, whoever it is; no site may bear it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ref:
@@ -71,7 +74,9 @@ class Plan:
     k, roster_k the smallest count published; the least difference of two rosters
     fold_by     what puts people into folds: "person", by chance; "site", each site is one
     lost_site   what follows where a site is lost: "end", or "go_on" without it
-    privacy     of `noise`: epsilon, delta, and shares, the part of each step beside others'
+    privacy     of `noise`: epsilon and delta of a run, study_epsilon of all runs together, and
+                shares, the part of each step beside others'
+    keeper      of `encrypted`: who keeps the keys, its name and its signing_key
     """
 
     version: int
@@ -90,6 +95,7 @@ class Plan:
     fold_by: str = "person"
     lost_site: str = "end"
     privacy: Mapping[str, Any] | None = None
+    keeper: Mapping[str, str] | None = None
 
     @property
     def id(self) -> str:
@@ -110,6 +116,11 @@ class Plan:
     def sites(self) -> tuple[str, ...]:
         """Names of the sites, sorted."""
         return tuple(member.name for member in self.members)
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        """All who sign the plan and follow it, sorted: the sites, and the key keeper if any."""
+        return tuple(sorted((*self.sites, *((KEEPER,) if self.keeper else ()))))
 
     def step(self, name: str) -> Step:
         """Return the step of that name."""

@@ -21,10 +21,23 @@ Ahead: TypeAlias = MutableMapping[bytes, Any]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A short head and a stream of blocks, each of them bytes."""
+    """A short head and a stream of blocks, each of them bytes.
+
+    sha256  the joint digest of the blocks (`joint_digest`), where whoever carries the message
+            checks it when the last of them is read; else nothing, and who needs it takes it
+    """
 
     head: bytes = b""
     blocks: Iterable[bytes] = ()
+    sha256: bytes = b""
+
+
+def joint_digest(blocks: Iterable[bytes]) -> bytes:
+    """Return the SHA-256 over the SHA-256 of each block."""
+    joint = hashlib.sha256()
+    for block in blocks:
+        joint.update(hashlib.sha256(block).digest())
+    return joint.digest()
 
 
 @dataclass(frozen=True, slots=True)

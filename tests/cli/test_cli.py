@@ -52,7 +52,7 @@ def test_run_tells_people_what_matters(small: Path, tmp_path: Path) -> None:
 def test_verify_tells_as_json_and_as_text(ran: tuple[Path, Told]) -> None:
     out, _ = ran
     told = cli("verify", out, "--json").json
-    assert set(told) == {"root", "entries", "files", "sites"}
+    assert set(told) == {"root", "entries", "files", "sites", "keeper"}
     assert f"Final root: {told['root']}\n" in cli("verify", out).out
 
 
@@ -78,7 +78,9 @@ def test_check_tells_what_would_leave_and_what_could_be_derived(small: Path) -> 
 
 def test_check_tells_the_same_as_json(small: Path) -> None:
     told = cli("check", small, "--json").json
-    assert set(told) == {"study", "participants", "files", "disclosure", "rosters"}
+    more = {"protection", "privacy", "spent"}
+    assert set(told) == {"study", "participants", "files", "disclosure", "rosters", *more}
+    assert told["protection"] == {"kind": "masked", "lost_site": "end"}
     assert told["participants"]["North"]["refused"] == {"withdrawn": 6}
     assert {release["step"] for release in told["disclosure"]["releases"]} > {"association"}
     assert all(c["used"] <= c["allowed"] for c in told["disclosure"]["columns"])
@@ -93,7 +95,8 @@ def test_what_check_foretells_is_what_the_run_discloses(
     found, expected = results["disclosure"], foretold["disclosure"]
     same = set(expected) - {"columns"}
     assert {name: found[name] for name in same} == {name: expected[name] for name in same}
-    assert set(found) == {*expected, "membership"}
+    assert set(found) == {*expected, "membership", "privacy"}
+    assert found["privacy"] is None is foretold["privacy"]
     for over in ([], ["fold"]):  # of each family, the fullest block and how many there are
         (row,) = [c for c in found["columns"] if c["over"] == over]
         blocks = [c for c in expected["columns"] if c["over"] == over]

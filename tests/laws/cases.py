@@ -17,7 +17,7 @@ from equipoise.cohort import Columns
 from equipoise.errors import InputError
 from equipoise.federation import registry
 from equipoise.plan import Parameter, Ref, Step
-from laws import harness
+from laws import harness, law
 from strategies import BOUNDS, COVARIATES, FOLDS, Rows
 
 ROUNDS = 16
@@ -30,13 +30,15 @@ AXES = ("PC1", "PC2", "PC3")
 class Case:
     """parameters  of the step, for a study of these rows; `Ref`s name other cases.
 
-    columns  derived by steps that have no case here, which the analysis reads
+    columns   derived by steps that have no case here, which the analysis reads
+    rounding  of a sum, beside its largest term, where columns are rounded before they are summed
     """
 
     parameters: Callable[[Rows], Mapping[str, Parameter]]
     tolerance: Mapping[str, float] = field(default_factory=dict[str, float])
     reason: str = "whole numbers, or plain arithmetic on whole numbers"
     columns: Callable[[Rows], Columns] = lambda rows: {}
+    rounding: float = law.ROUNDING
 
 
 def _sizes(rows: Rows) -> dict[str, Parameter]:
@@ -71,6 +73,19 @@ def _linear(rows: Rows) -> Mapping[str, Parameter]:
         "trait": "trait",
         "covariates": COVARIATES,
         "bounds": BOUNDS,
+        "frequencies": Ref("frequency"),
+        "block_size": 5,
+    }
+
+
+def _scan(rows: Rows) -> Mapping[str, Parameter]:
+    # A value beyond its bound is refused; laws make values up to three times as large.
+    return {
+        "people": rows.n,
+        "n_variants": rows.n_variants,
+        "traits": ("trait",),
+        "covariates": COVARIATES,
+        "bounds": (*(4 * bound for bound in BOUNDS), 4.0),
         "frequencies": Ref("frequency"),
         "block_size": 5,
     }
@@ -214,6 +229,12 @@ CASES: Mapping[str, Case] = {
         _linear,
         dict.fromkeys(("score", "variance", "residual"), 1.5 * 2.0**-20),
         "quanta are below 2^-28 here, so the two lie on one or on neighbouring points of the grid",
+    ),
+    "scan": Case(
+        _scan,
+        dict.fromkeys(("cc", "cy", "yy", "cg", "gy", "gg"), 2.0**-22),
+        "quanta are below 2^-25 here, and each site rounds to the nearest",
+        rounding=2.0**-19,  # columns lie on a grid of 2^-26; a third difference weighs it by 8
     ),
     "elastic_net": Case(
         _elastic_net,

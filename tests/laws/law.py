@@ -174,11 +174,16 @@ def _unread(schema: Schema, before: Summaries, after: Summaries, changed: str | 
 
 
 def columns_enter_by_their_degree(
-    analysis: AnyAnalysis, rows: Rows, draw: np.random.Generator, at: Sequence[Any]
+    analysis: AnyAnalysis,
+    rows: Rows,
+    draw: np.random.Generator,
+    at: Sequence[Any],
+    rounding: float = ROUNDING,
 ) -> None:
     """Law 4: as a function of one person's value, a sum is a polynomial of the declared degree.
 
-    The (d + 1)-th difference over 0, 1, ..., d + 1 times the value must vanish.
+    The (d + 1)-th difference over 0, 1, ..., d + 1 times the value must vanish, but for
+    `rounding` of the largest term.
     """
     person = int(draw.integers(rows.n))
     for state in at:
@@ -196,15 +201,18 @@ def columns_enter_by_their_degree(
                 for name, declared in block.items():
                     if _degree(declared, column) == degree:
                         found = [value[place][name] for value in values]
-                        _vanishes(found, degree, f"{name}: not of degree {degree} in {column}")
+                        said = f"{name}: not of degree {degree} in {column}"
+                        _vanishes(found, degree, rounding, said)
 
 
-def _vanishes(values: Sequence[NDArray[np.float64]], degree: int, message: str) -> None:
+def _vanishes(
+    values: Sequence[NDArray[np.float64]], degree: int, rounding: float, message: str
+) -> None:
     signed = [(-1) ** t * comb(degree + 1, t) * value for t, value in enumerate(values)]
     scale = max(float(np.abs(value).max(initial=1.0)) for value in signed)
     left = np.abs(np.sum(signed, axis=0)).max(initial=0.0)
     # Rounding of sums whose terms are as large as `scale`.
-    assert left <= ROUNDING * scale, message
+    assert left <= rounding * scale, message
 
 
 def it_is_pure(analysis: AnyAnalysis, rows: Rows, at: Sequence[Any]) -> None:

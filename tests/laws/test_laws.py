@@ -79,9 +79,8 @@ def test_each_field_reads_only_what_it_declares(name: str, people: Rows, seed: i
 def test_columns_enter_by_their_declared_degree(name: str, people: Rows, seed: int) -> None:
     analysis, people = cases.ready(name, people)
     draw = np.random.default_rng(seed)
-    law.columns_enter_by_their_degree(
-        analysis, people, draw, law.states(analysis, people, cases.ROUNDS)
-    )
+    states, rounding = law.states(analysis, people, cases.ROUNDS), cases.CASES[name].rounding
+    law.columns_enter_by_their_degree(analysis, people, draw, states, rounding)
 
 
 @EVERY

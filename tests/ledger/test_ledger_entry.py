@@ -9,9 +9,11 @@ from equipoise.ledger.entry import KINDS, Entry
 
 HEX = "0" * 64
 SITES = [{"name": "FIN", "public_key": HEX}, {"name": "TSI", "public_key": "1" * 64}]
+CONTRIBUTIONS = [{"site": name, "sha256": HEX, "signature": "c2ln"} for name in ("FIN", "TSI")]
 BODIES = {
     "opened": {"origin": "example.com/log", "public_key": HEX},
     "sites": {"sites": SITES},
+    "keeper": {"name": "University of North", "public_key": HEX},
     "plan": {"sha256": HEX},
     "agreement": {"site": "FIN", "plan": HEX, "signature": "c2ln"},
     "roster": {"salted_sha256": HEX, "admitted": 91},
@@ -23,6 +25,14 @@ BODIES = {
         "phase": "masked",
         "sha256": HEX,
         "bytes": 8,
+    },
+    "decryption": {
+        "step": "pca",
+        "round": 1,
+        "attempt": 0,
+        "least": 3,
+        "contributions": CONTRIBUTIONS,
+        "sha256": HEX,
     },
     "derived": {"step": "pca", "salted_sha256": HEX},
     "received": {
@@ -99,6 +109,12 @@ def test_two_sites_share_neither_name_nor_key():
     for shared in ({"name": "FIN"}, {"public_key": HEX}):
         with pytest.raises(InputError, match="different"):
             Entry("sites", {"sites": [SITES[0], {**SITES[1], **shared}]})
+
+
+def test_a_site_contributes_once_to_a_decryption_and_nothing_but_what_it_signed():
+    for wrong in ([CONTRIBUTIONS[0]] * 2, [{**CONTRIBUTIONS[0], "sample": "x"}], [{}]):
+        with pytest.raises(InputError, match="contributions"):
+            Entry("decryption", {**BODIES["decryption"], "contributions": wrong})
 
 
 @pytest.mark.parametrize("body", [{"reason": float("nan")}, {"reason": b"x"}, {"reason": {1, 2}}])

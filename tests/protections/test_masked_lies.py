@@ -19,7 +19,7 @@ from equipoise.protections.masked_site import bound, pair_sign
 from equipoise.protections.secrets import Secrets
 from equipoise.protections.shares import combine
 from equipoise.protections.spool import Spool
-from equipoise.step import Done
+from equipoise.step import Done, Next
 from equipoise.sums import Field, Schema
 from protections.rounds import WIDEST, Round, Values, added, names, same, schema, start
 
@@ -120,9 +120,26 @@ def test_with_a_lower_threshold_they_would(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_site_hands_in_shares_once() -> None:
     rounds = round_of(parts()).run(3)
-    for said in ("messages", "has ended"):
+    for said in ("signed", "has ended"):
         with pytest.raises(ProtocolError, match=said):
             rounds.ask("s0", rounds.requests[2]["s0"])
+
+
+def test_sites_that_were_told_different_lists_go_no_further() -> None:
+    """Each signs the list that it was told; no other site's signature is over another one."""
+    rounds = round_of(parts()).run(2)
+    outcome: Any = rounds.centre.step(rounds.answers[-1])
+    assert isinstance(outcome, Next)
+    lists = {site: SITES if site != "s1" else ("s0", "s1", "s2") for site in SITES}
+    heads = {
+        site: json.dumps({"survivors": dict.fromkeys(told, "")}).encode()
+        for site, told in lists.items()
+    }
+    answers = {site: rounds.ask(site, Message(head)) for site, head in heads.items()}
+    outcome = rounds.centre.step(answers)
+    for site in SITES:
+        with pytest.raises(ProtocolError, match=r"signature|not those of the listed sites"):
+            rounds.ask(site, outcome.state[site])
 
 
 # --- the total

@@ -1,6 +1,5 @@
 """A masked round's keys and shares are for one site of one round, and its secrets end with it."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from itertools import combinations
@@ -10,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from equipoise.errors import DisclosureError, ProtocolError
-from equipoise.protection import Message
+from equipoise.protection import Message, joint_digest
 from equipoise.protections.graph import threshold
 from equipoise.protections.masked import Masked
 from equipoise.protections.masked_site import bound, turn_of
@@ -134,7 +133,7 @@ def test_a_key_of_an_earlier_attempt_is_refused() -> None:
 @pytest.mark.parametrize("phase", [1, 2, 3, 4])
 def test_a_head_of_another_form_is_refused(head: bytes, phase: int) -> None:
     rounds = start(Masked(), FORM, zeros()).run(phase)
-    key = {1: b"keys", 2: b"survivors", 3: b"messages", 4: b"forms"}[phase]
+    key = {1: b"keys", 2: b"survivors", 3: b"signed", 4: b"forms"}[phase]
     with pytest.raises(ProtocolError):
         rounds.ask("s0", Message(head.replace(b"keys", key)))
 
@@ -202,7 +201,7 @@ def test_a_site_signs_the_total_that_it_accepts() -> None:
     done = start(Masked(), FORM, constant()).run()
     signed = {json.loads(message.head)["accept"] for message in done.answers[-1].values()}
     assert len(signed) == 4
-    joint = hashlib.sha256(b"".join(to_bytes(FORM.blocks[0], part) for part in done.total))
+    digest = joint_digest(to_bytes(FORM.blocks[0], part) for part in done.total)
     for name, message in done.answers[-1].items():
         signature = bytes.fromhex(json.loads(message.head)["accept"])
-        party(name, 4).verify(name, signature, bound(done.context, b"total", joint.digest()))
+        party(name, 4).verify(name, signature, bound(done.context, b"total", digest))

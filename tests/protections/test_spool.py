@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from equipoise.protections import spool as spools
 from equipoise.protections.spool import Kept, Spool
 from equipoise.sums import to_bytes
 from protections.rounds import schema
@@ -24,6 +25,21 @@ def test_blocks_come_back_in_their_order(blocks: list[bytes], most: int) -> None
     assert list(spool) == blocks
     assert len(spool) == len(blocks)
     assert [spool[i] for i in reversed(range(len(blocks)))] == blocks[::-1]
+
+
+@given(st.lists(st.integers(0, 30_000), max_size=9), st.integers(0, 3))
+def test_blocks_come_back_from_whatever_part_of_them_is_on_the_disk(
+    sizes: list[int], room: int
+) -> None:
+    """Blocks end anywhere in a room or a sector, and are read while the last room fills."""
+    draw = np.random.default_rng(len(sizes))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spools, "ROOM", spools.SECTOR << room)
+        kept, blocks = Spool(most=100), [draw.bytes(size) for size in sizes]
+        for number, block in enumerate(blocks, start=1):
+            kept.add(block)
+            assert [bytes(b) for b in kept] == blocks[:number]
+        kept.clear()
 
 
 def test_readers_do_not_hinder_one_another_nor_what_is_added() -> None:

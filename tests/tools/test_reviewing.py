@@ -44,9 +44,11 @@ def test_a_review_says_the_cost_in_privacy(tmp_path: Path) -> None:
     assert plan is not None
     told = review(plan)["privacy"]
     assert told["epsilon"] == PRIVACY["epsilon"]
-    spent = list(told["epsilon_after_step"].values())
+    spent = [step["epsilon_so_far"] for step in told["steps"].values()]
     assert spent == sorted(spent)
     assert spent[-1] <= told["epsilon"]
+    noise = told["steps"]["frequency"]["standard_deviation_of_noise"]
+    assert noise["alleles"] >= noise["called"] > 0
 
 
 def test_what_left_is_what_the_centre_received(tmp_path: Path) -> None:

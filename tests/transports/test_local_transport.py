@@ -10,24 +10,9 @@ from hypothesis import strategies as st
 
 from equipoise.errors import TransportError
 from equipoise.transports.local import FRAMES_AHEAD, Handle, LocalTransport
+from transports.recording import Site, echo
 
 pytestmark = pytest.mark.timeout(20)
-
-
-def echo(frames: Iterator[bytes]) -> Iterator[bytes]:
-    for frame in frames:
-        yield b"echo " + frame
-
-
-class Site:
-    """Keeps what it was sent, and answers it."""
-
-    def __init__(self) -> None:
-        self.came: list[list[bytes]] = []
-
-    def handle(self, frames: Iterator[bytes]) -> Iterator[bytes]:
-        self.came.append(list(frames))
-        yield from self.came[-1]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Certificates are for one name and one key, for some weeks, and made from a request alone."""
 
 import ssl
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -164,8 +165,7 @@ def test_only_what_a_certificate_or_tls_itself_is_wrong_with_ends_a_site(
 def test_where_nvflare_is_not_installed_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "nvflare.fuel.f3", None)
-    nvflare_cell._classes.cache_clear()
+    monkeypatch.setitem(sys.modules, "nvflare.fuel.f3", None)
+    monkeypatch.delitem(sys.modules, "equipoise.transports.nvflare_f3", raising=False)
     with pytest.raises(InputError, match=r"pip install 'equipoise\[federation\]'"):
-        nvflare_cell._classes()
-    nvflare_cell._classes.cache_clear()
+        nvflare_cell._cell_class()

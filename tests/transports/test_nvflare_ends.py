@@ -6,17 +6,18 @@ calls that a seeded chance makes fail: before the site hears, or after it has an
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from equipoise.errors import TransportError
+from equipoise.errors import RestartedError, TransportError
 from equipoise.transports import nvflare_ends
 from equipoise.transports.nvflare_ends import CentreEnd, Handle, SiteEnd
-from equipoise.transports.nvflare_parcels import AHEAD, PART, Kind, Parcel
+from equipoise.transports.nvflare_parcels import AHEAD, PART
+from transports.recording import Site, echo
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -29,22 +30,6 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nvflare_ends, "sleep", lambda seconds: None)
 
 
-def echo(frames: Iterator[bytes]) -> Iterator[bytes]:
-    for frame in frames:
-        yield b"echo " + frame
-
-
-class Site:
-    """Keeps what it was sent, and answers it."""
-
-    def __init__(self) -> None:
-        self.came: list[list[bytes]] = []
-
-    def handle(self, frames: Iterator[bytes]) -> Iterator[bytes]:
-        self.came.append(list(frames))
-        yield from self.came[-1]
-
-
 class Joined:
     """A site's end, the centre's end, and a link that fails `faults` times out of ten."""
 
@@ -55,7 +40,7 @@ class Joined:
         self._late: list[bytes] = []
         self.centre = CentreEnd("a", self.link, patience, self.said.append)
 
-    def link(self, data: bytes) -> bytes | None:
+    def link(self, data: bytes, patience: float) -> bytes | None:
         if self._late and self._fails():
             self.site.take(self._chance.choice(self._late))  # what came late comes again
         if self._fails():
@@ -66,10 +51,10 @@ class Joined:
             return self._chance.choice([None, b"", answer[:20], self.site.take(data)])
         return answer
 
-    def ask(self, frames: object) -> Iterator[bytes]:
+    def ask(self, frames: Iterable[bytes]) -> Iterator[bytes]:
         self.centre.give_up()
         self._exchange += 1
-        return self.centre.begin(SESSION, self._exchange, frames)  # type: ignore[arg-type]
+        return self.centre.begin(SESSION, self._exchange, frames)
 
     def _fails(self) -> bool:
         return self._chance.random() * 10 < self._faults
@@ -79,8 +64,8 @@ class Joined:
 def joined() -> Iterator[Callable[..., Joined]]:
     made: list[Joined] = []
 
-    def join(*given: object, **named: object) -> Joined:
-        made.append(Joined(*given, **named))  # type: ignore[arg-type]
+    def join(handle: Handle, faults: int = 0, patience: float = 10.0) -> Joined:
+        made.append(Joined(handle, faults, patience))
         return made[-1]
 
     yield join
@@ -200,7 +185,7 @@ def test_a_stream_of_any_length_stays_in_bounded_memory(joined: Join) -> None:
 
 def test_a_site_that_is_silent_for_too_long_is_named_with_what_to_see_to() -> None:
     heard: list[str] = []
-    centre = CentreEnd("North", lambda data: None, 0.05, heard.append)
+    centre = CentreEnd("North", lambda data, patience: None, 0.05, heard.append)
     with pytest.raises(TransportError, match=r"site North gave no answer for 0\.05 seconds"):
         list(centre.begin(SESSION, 1, [b"x"]))
     assert "silent" in heard
@@ -231,88 +216,24 @@ def test_a_site_that_was_restarted_is_told_from_one_that_is_silent(joined: Join)
         old.close()
         yield bytes(2 * PART)
 
-    with pytest.raises(TransportError, match="restarted"):
+    with pytest.raises(RestartedError, match="restarted"):
         list(both.ask(frames()))
 
 
-def parcel(kind: Kind, exchange: int, number: int, session: bytes = SESSION) -> bytes:
-    return Parcel(kind, session, exchange, number, b"").to_bytes()
+def test_a_slow_link_is_given_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that takes longer than a lost one is waited for does come in the end."""
+    monkeypatch.setattr(nvflare_ends, "REPLY", 0.05)
+    given_: list[float] = []
 
+    class Slow(Joined):
+        def link(self, data: bytes, patience: float) -> bytes | None:
+            given_.append(patience)
+            threading.Event().wait(min(patience, 0.15))
+            return self.site.take(data) if patience > 0.15 else None
 
-def kind_of(answer: bytes) -> Kind:
-    return Parcel.from_bytes(answer).kind
-
-
-def test_an_earlier_exchange_or_session_is_never_taken_up_again() -> None:
-    site = Site()
-    end = SiteEnd(site.handle, poll=0.05)
-    other = bytes(16)
+    both = Slow(echo)
     try:
-        assert kind_of(end.take(parcel(Kind.LAST, 2, 0))) is Kind.TAKEN
-        assert kind_of(end.take(parcel(Kind.GET, 2, 0))) is Kind.FINAL
-        assert kind_of(end.take(parcel(Kind.LAST, 1, 0))) is Kind.GONE
-        assert kind_of(end.take(parcel(Kind.LAST, 1, 0, other))) is Kind.TAKEN
-        assert kind_of(end.take(parcel(Kind.GET, 1, 0, other))) is Kind.FINAL
-        assert kind_of(end.take(parcel(Kind.LAST, 3, 0))) is Kind.GONE
-        assert kind_of(end.take(parcel(Kind.END, 3, 0))) is Kind.GONE
-        assert not end.ended.is_set()
-        assert kind_of(end.take(parcel(Kind.END, 1, 0, other))) is Kind.TAKEN
-        assert end.ended.is_set()
+        assert list(both.ask([b"x"])) == [b"echo x"]
     finally:
-        end.close()
-    assert len(site.came) == 2
-
-
-@given(st.lists(st.binary(max_size=60), max_size=20))
-def test_random_bytes_have_no_answer_and_begin_nothing(given_: list[bytes]) -> None:
-    site = Site()
-    end = SiteEnd(site.handle, poll=0.01)
-    try:
-        assert [end.take(data) for data in given_] == [b""] * len(given_)
-    finally:
-        end.close()
-    assert site.came == []
-
-
-@given(st.lists(st.tuples(st.sampled_from(Kind), st.integers(0, 2), st.integers(0, 3)), max_size=8))
-def test_any_order_of_parcels_leaves_a_site_that_answers_the_next_exchange(
-    asked: list[tuple[Kind, int, int]],
-) -> None:
-    end = SiteEnd(echo, poll=0.001)
-    try:
-        for kind, exchange, number in asked:
-            assert kind_of(end.take(parcel(kind, exchange, number))) in (
-                Kind.TAKEN,
-                Kind.LATER,
-                Kind.GIVEN,
-                Kind.FINAL,
-                Kind.BROKEN,
-                Kind.GONE,
-            )
-        assert kind_of(end.take(parcel(Kind.LAST, 9, 0))) is Kind.TAKEN
-        while (answer := kind_of(end.take(parcel(Kind.GET, 9, 0)))) is Kind.LATER:
-            pass
-        assert answer is Kind.FINAL
-    finally:
-        end.close()
-
-
-def test_one_exchange_is_worked_on_at_a_time() -> None:
-    """A new one, even of a new session, waits for the one that it ends."""
-    inside, most, held = [0], [0], threading.Event()
-
-    def handle(frames: Iterator[bytes]) -> Iterator[bytes]:
-        inside[0] += 1
-        most[0] = max(most[0], inside[0])
-        held.wait(0.02)
-        inside[0] -= 1
-        yield b"done"
-
-    end = SiteEnd(handle, poll=1.0)
-    try:
-        for exchange in range(1, 20):
-            end.take(parcel(Kind.LAST, exchange, 0))
-        assert kind_of(end.take(parcel(Kind.GET, 19, 0))) is Kind.FINAL
-    finally:
-        end.close()
-    assert most[0] == 1
+        both.site.close()
+    assert given_ == [0.05, 0.1, 0.2]

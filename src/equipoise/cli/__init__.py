@@ -216,13 +216,15 @@ def verify(
         "entries": found.entries,
         "files": found.files,
         "sites": list(found.sites),
+        "keeper": found.keeper,
     }
+    kept = ", and the key keeper" if found.keeper else ""
     against = "It is the root you gave." if root else "Compare it with the one written down."
     _say(
         as_json,
         content,
         f"Every file is the one that the ledgers speak of: {found.files} files,"
-        f" {found.entries} entries, {len(found.sites)} sites.\n"
+        f" {found.entries} entries, {len(found.sites)} sites{kept}.\n"
         f"Final root: {found.root.hex()}\n{against}",
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from equipoise.cli.noising import noise_in_words
 from equipoise.errors import InputError
 from equipoise.federation.approval import Approvals, digest
 from equipoise.federation.identity import Identity
@@ -138,6 +139,8 @@ def _text(content: dict[str, Any]) -> str:
 
 def _protected(told: dict[str, Any]) -> list[str]:
     lines = [f"  {told['what']}"]
+    if "keeper" in told:
+        lines.append(f"  {told['keeper']} keeps the keys, and sees {told['keeper_sees']}")
     if "colluding_sites" in told:
         lines.append(
             f"  {told['shares_that_lift_a_mask']} of {told['holders_of_shares']} sites lift a mask;"
@@ -175,5 +178,4 @@ def _set(row: dict[str, Any]) -> str:
 def _spent(told: dict[str, Any] | None) -> list[str]:
     if told is None:
         return ["Privacy cost: no noise, so no bound in numbers; see the dossier for attacks."]
-    lines = [f"Privacy budget: epsilon {told['epsilon']:g} at delta {told['delta']:g}; spent after"]
-    return [*lines, *(f"  {s}: {e:.3g}" for s, e in told["epsilon_after_step"].items())]
+    return noise_in_words(told)

@@ -5,8 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from equipoise.cli.noising import noise_in_words
 from equipoise.federation.budget import Disclosure
 from equipoise.study.check import Checked, Held, check
+from equipoise.tools.reviewing import KEEPER_SEES, PROTECTIONS
 
 
 def check_and_tell(study: Path, homes: Path | None, as_json: bool) -> None:
@@ -22,6 +24,9 @@ def _content(checked: Checked) -> dict[str, Any]:
         "files": {site: asdict(held) for site, held in checked.files.items()},
         "disclosure": asdict(checked.disclosure),
         "rosters": dict(checked.rosters),
+        "protection": checked.study.protection.public(),
+        "privacy": checked.privacy,
+        "spent": dict(checked.spent),
     }
 
 
@@ -46,6 +51,7 @@ def _text(checked: Checked) -> str:
         groups = " and ".join(("site", *checked.study.audit.groups))
         lines += ["", f"The model will be audited by {groups}, and by both together."]
     lines += _external(checked)
+    lines += _protection(checked)
     lines += ["", "What leaves the sites, as totals over all of them:"]
     for release in found.releases:
         lines.append(
@@ -70,6 +76,11 @@ def _text(checked: Checked) -> str:
         " people or more.",
     ]
     lines += [f"  {site}: {said}" for site, said in checked.rosters.items()]
+    if checked.privacy:
+        lines += ["", *noise_in_words(checked.privacy)]
+    if checked.privacy and checked.spent:
+        lines += ["", "Of the study's privacy budget, at each site:"]
+        lines += [f"  {site}: {said}" for site, said in checked.spent.items()]
     return "\n".join(lines)
 
 
@@ -106,6 +117,15 @@ def _external(checked: Checked) -> list[str]:
         return []
     said = "only tests: its people are in no total, and it publishes how well the model does there"
     return ["", "External sites:", *(f"  {name} {said}" for name in names)]
+
+
+def _protection(checked: Checked) -> list[str]:
+    """Say how sums are protected on their way, and by whom they are decrypted if by anybody."""
+    told = checked.study.protection
+    lines = ["", f"Protection of sums on their way, {told.kind}:", f"  {PROTECTIONS[told.kind]}"]
+    if told.keeper:
+        lines.append(f"  {told.keeper} keeps the keys, and sees {KEEPER_SEES}.")
+    return lines
 
 
 def _warning(found: Disclosure) -> list[str]:

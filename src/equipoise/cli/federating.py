@@ -13,6 +13,7 @@ from equipoise.cli.progress import bars
 from equipoise.cli.running import Bar, tell
 from equipoise.federation import serving
 from equipoise.federation.identity import CENTRE
+from equipoise.federation.serving import Place
 from equipoise.study.coordinate import Patience, Shown, coordinate
 from equipoise.study.provision import provision
 from equipoise.study.serve import serve
@@ -57,40 +58,43 @@ def serve_and_tell(
     as_json: bool,
     *,
     signed: bool = True,
+    anew: bool = False,
 ) -> None:
     """Take part in one run of a study, until it ends or somebody stops the process."""
-    _quiet()
-    part = serve(home, study, data, out, signed=signed, ready=_ready, stop=_on_signals())
-    said = "The study has ended." if part.ended else "Stopped before the study ended."
-    text = f"{said}\nTo read: {part.out}"
+    quiet()
+    stop = on_signals()
+    part = serve(home, study, data, out, signed=signed, anew=anew, ready=_ready, stop=stop)
+    waits = "Stopped before the study ended; the same command takes it up again."
+    text = f"{'The study has ended.' if part.ended else waits}\nTo read: {part.out}"
     print(json.dumps({"ended": part.ended, "out": str(part.out)}) if as_json else text)
 
 
 def coordinate_and_tell(
-    study: Path, out: Path, as_json: bool, *, patience: Patience, listen: str | None
+    study: Path, out: Path, as_json: bool, *, patience: Patience, listen: str | None, anew: bool
 ) -> None:
     """Run a study whose sites are elsewhere, and print what came out."""
-    _quiet()
+    quiet()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     shown = bars()
     with shown if sys.stderr.isatty() else nullcontext():
         bar = Bar(shown)
         line = shown.add_task("sites", total=None)
         told = Shown(lambda text: shown.update(line, description=text), bar)
-        outcome = coordinate(study, out, patience=patience, listen=listen, shown=told)
+        outcome = coordinate(study, out, patience=patience, listen=listen, shown=told, anew=anew)
     tell(outcome, as_json)
 
 
-def _ready(name: str, parties: Parties) -> None:
+def _ready(name: str, parties: Parties, place: Place) -> None:
+    taken_up = f"Taking up the run whose ledger is in {place.out}\n" if place.begun else ""
     print(
-        f"Fingerprint of the parties: {parties.fingerprint}\n"
+        f"{taken_up}Fingerprint of the parties: {parties.fingerprint}\n"
         f"{name} is ready; it connects to {parties.address}. To stop it: Ctrl-C, or kill -TERM.",
         file=sys.stderr,
         flush=True,
     )
 
 
-def _on_signals() -> Event:
+def on_signals() -> Event:
     """Return what is set when somebody asks this process to stop."""
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -98,6 +102,6 @@ def _on_signals() -> Event:
     return stop
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Let NVFLARE say nothing by itself: what matters is raised, shown or in the ledger."""
     logging.getLogger("nvflare").setLevel(logging.CRITICAL)

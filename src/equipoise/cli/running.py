@@ -55,17 +55,27 @@ def _content(outcome: Outcome) -> dict[str, Any]:
 def _text(outcome: Outcome) -> str:
     results, out = outcome.results, outcome.folder
     lines = [f"{results['study']['question']}", "", _people(results), _top(results), ""]
-    lines += _evaluation(results["evaluation"])
+    lines += _evaluation(results["evaluation"]) if results["model"] else _noised(results)
     if results["audit"] is not None:
         lines += ["", _audit(results["audit"])]
     lines += [
         "",
         f"To read: {out}/dossier.html",
-        f"For programs: {out}/results.json, {out}/association.tsv, {out}/model.txt",
+        f"For programs: {out}/results.json, {out}/association.tsv"
+        + (f", {out}/model.txt" if results["model"] else ""),
         f"Final root of the ledger, to be written down: {outcome.root}",
         f"To verify: equipoise verify {out} --root {outcome.root}",
     ]
     return "\n".join(lines)
+
+
+def _noised(results: Any) -> list[str]:
+    """Return what noise a run without a model had."""
+    told = results["disclosure"]["privacy"]
+    return [
+        f"Every total had noise: epsilon {told['epsilon']:g} at delta {told['delta']:g} for this run.",
+        "There is no model: under noise a study counts and scans, and no more.",
+    ]
 
 
 def _evaluation(evaluation: Any) -> list[str]:

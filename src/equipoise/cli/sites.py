@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from equipoise.cli import keeping
 from equipoise.errors import InputError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Anew = Annotated[bool, typer.Option("--anew", help="Leave a run that has not ended.")]
 Home = Annotated[Path, typer.Argument(help="The site's own folder, with its keys.")]
 Study = Annotated[Path, typer.Option("--study", help="The study file in the start-up folder.")]
 
@@ -50,14 +52,18 @@ def serve(
             help="plan: only what `site approve` signed; study: whatever follows from the study.",
         ),
     ] = "plan",
+    anew: Anew = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take part in one run of a study, until it ends or somebody stops the process."""
+    """Take part in one run of a study, until it ends or somebody stops the process.
+
+    A run that was stopped before is taken up where it stood.
+    """
     from equipoise.cli.federating import serve_and_tell
 
     if approve not in ("plan", "study"):
         raise InputError(f"--approve {approve!r}; expected plan or study")
-    serve_and_tell(home, study, data, out, as_json, signed=approve == "plan")
+    serve_and_tell(home, study, data, out, as_json, signed=approve == "plan", anew=anew)
 
 
 @site.command(
@@ -134,9 +140,13 @@ def coordinate(
     wait: Annotated[
         float, typer.Option("--wait", min=1, help="Seconds to wait for all sites at the start.")
     ] = 3600.0,
+    anew: Anew = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a study whose sites are other processes, or prepare one by --provision."""
+    """Run a study whose sites are other processes, or prepare one by --provision.
+
+    A run that was stopped before is taken up where it stood.
+    """
     from equipoise.cli.federating import Patience, coordinate_and_tell, provision_and_tell
 
     if provision is not None:
@@ -146,12 +156,15 @@ def coordinate(
         return
     if out is None:
         raise InputError("give --out, the folder to write, or --provision to prepare a study")
-    coordinate_and_tell(study, out, as_json, patience=Patience(patience, wait), listen=listen)
+    coordinate_and_tell(
+        study, out, as_json, patience=Patience(patience, wait), listen=listen, anew=anew
+    )
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.add_typer(site, name="site")
+    app.add_typer(keeping.keeper, name="keeper")
     app.command(epilog="Example: equipoise coordinate handed/centre/study.toml --out results")(
         coordinate
     )

@@ -6,12 +6,14 @@ from typing import Any
 
 from equipoise.dossier import findings
 from equipoise.dossier.leaks import worst
+from equipoise.dossier.manhattan import GENOME_WIDE
 from equipoise.dossier.words import (
     count,
     decimal,
     group,
     interval,
     metric,
+    odds,
     of_hundred,
     percent,
     region,
@@ -41,6 +43,8 @@ class Answer:
 
 def answers(results: Mapping[str, Any]) -> tuple[Answer, ...]:
     """Return what the dossier comes to, in the order of its sections."""
+    if results["model"] is None:
+        return (found(results), noised(results["disclosure"]), left(results["disclosure"]))
     return (
         works(results["evaluation"]),
         for_whom(results),
@@ -49,6 +53,42 @@ def answers(results: Mapping[str, Any]) -> tuple[Answer, ...]:
         unsure(results),
         left(results["disclosure"]),
     )
+
+
+def found(results: Mapping[str, Any]) -> Answer:
+    """Return what the scan of a study without a model found."""
+    question, scan = "What was found?", results["association"]
+    beyond = [row for row in scan["top"] if row["neg_log_10_p_value"] > GENOME_WIDE]
+    if not scan["tested"]:
+        return Answer(question, "Nothing could be tested.")
+    tested = f"{count(scan['tested'], 'variant')} tested."
+    if not beyond:
+        return Answer(
+            question, "No link beyond what a genome-wide search may find by chance.", (tested,)
+        )
+    best = beyond[0]
+    at = f"{best['chromosome']}:{best['base_pair_location']:,}"
+    many = "or more " if len(beyond) == len(scan["top"]) else ""
+    head = (
+        f"A link with the trait at {at}."
+        if len(beyond) == 1
+        else (f"Links with the trait at {len(beyond)} {many}variants, the strongest at {at}.")
+    )
+    return Answer(question, head, (tested,))
+
+
+def noised(disclosure: Mapping[str, Any]) -> Answer:
+    """Return what the noise in the totals comes to."""
+    told = within(disclosure, "privacy")
+    if not told:
+        return Answer("Is there noise in it?", "No: totals are exact.")
+    more = (
+        f"Whatever was published would have been at most {odds(told['epsilon'])} as likely had one"
+        f" person's data been empty, but for a chance of {told['delta']:g}.",
+        "There is no model: what it takes would have been noise.",
+    )
+    head = f"Yes: noise was added to every total, epsilon {told['epsilon']:g}, delta {told['delta']:g}."
+    return Answer("Is there noise in it?", head, more)
 
 
 def works(evaluation: Mapping[str, Any]) -> Answer:

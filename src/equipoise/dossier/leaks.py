@@ -18,12 +18,39 @@ PROTECTIONS: Final[Mapping[str, str]] = {
         "Each site hid its sums under random numbers that cancel in the total, so the centre,"
         " which adds them up, saw the total over all sites and no site’s own sums."
     ),
+    "noise": (
+        "Each site added random noise to its sums and hid them under random numbers that cancel in"
+        " the total, so the centre saw noised totals over all sites and nothing else."
+    ),
+    "encrypted": (
+        "Each site hid its sums under random numbers that cancel in the total, and encrypted them to"
+        " a key keeper apart from the centre. The centre added them up unread; the keeper decrypted"
+        " totals over all sites and saw no site’s own sums."
+    ),
+    "threshold": (
+        "Each site hid its sums under random numbers that cancel in the total, and encrypted them to"
+        " a key that no party holds whole. The centre added them up unread, and all sites together"
+        " decrypted the total."
+    ),
 }
 
 
 def protection(kind: str) -> str:
     """Return how the sums were protected on their way."""
     return PROTECTIONS.get(kind, f"The sums left under the protection named {kind}.")
+
+
+def noise(disclosure: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return, for each sum of each step, how noisy its totals are; nothing without noise.
+
+    The privacy spent up to a step is said with its first sum.
+    """
+    rows: list[dict[str, Any]] = []
+    for step, told in within(disclosure, "privacy", "steps").items():
+        for place, (name, sd) in enumerate(told["standard_deviation_of_noise"].items()):
+            spent = told["epsilon_so_far"] if place == 0 else None
+            rows.append({"step": step, "sum": name, "deviation": sd, "epsilon": spent})
+    return rows
 
 
 def smallest(disclosure: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -15,8 +15,8 @@ def limits(study: Mapping[str, Any], results: Mapping[str, Any], illustrative: b
         "This is research. It is not a medical device, and nothing here is advice for a patient.",
         *_people(results, illustrative),
         *_ancestry(results),
-        *_accuracy(results),
-        *_audit(results["audit"]),
+        *(_accuracy(results) if results["model"] else _no_model()),
+        *(_audit(results["audit"]) if results["model"] else ()),
         *_scan(study),
         *_privacy(results["disclosure"]),
     ]
@@ -47,16 +47,32 @@ def _people(results: Mapping[str, Any], illustrative: bool) -> Iterator[str]:
 
 
 def _ancestry(results: Mapping[str, Any]) -> Iterator[str]:
-    yield (
-        "The model speaks of people like those who took part. For people of other ancestry its"
-        " accuracy is unknown and is usually lower; do not carry it over."
-    )
+    if results["model"]:
+        yield (
+            "The model speaks of people like those who took part. For people of other ancestry its"
+            " accuracy is unknown and is usually lower; do not carry it over."
+        )
     if results["ancestry"] is None:
         yield (
             "No allowance was made for ancestry: a link may be due to ancestry that goes with the trait."
         )
     elif not results["ancestry"]["kept"]:
         yield "No component of ancestry could be told apart from noise, so none was allowed for."
+
+
+def _no_model() -> Iterator[str]:
+    yield (
+        "There is no model, and nothing was tried on people whom it was not made on: under noise this"
+        " study counts and scans, and no more."
+    )
+    yield (
+        "Variants were not tested for Hardy-Weinberg: the test takes counts for exact. Genotypes that"
+        " were read badly at a site are not found by it here."
+    )
+    yield (
+        "Noise makes every figure looser. Standard errors and p-values of the scan allow for it, to"
+        " first order; which variants are withheld as rare is told by noised counts."
+    )
 
 
 def _accuracy(results: Mapping[str, Any]) -> Iterator[str]:
@@ -126,10 +142,24 @@ def _scan(study: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
+def _noise(privacy: Mapping[str, Any]) -> str:
+    return (
+        f"Noise bounds what the totals tell about one person’s data: epsilon {privacy['epsilon']:g} at"
+        f" delta {privacy['delta']:g} for this run. How many people take part, and why others do not, is"
+        " published without noise; what studies of other names spent on the same people is not"
+        " counted."
+    )
+
+
 def _privacy(disclosure: Mapping[str, Any]) -> Iterator[str]:
+    privacy = within(disclosure, "privacy")
     yield (
-        "Sums are exact. Exact totals tell something about the people in them, the more the fewer they"
-        " are; small-count rules and budgets bound this and do not end it. No noise was added."
+        _noise(privacy)
+        if privacy
+        else (
+            "Sums are exact. Exact totals tell something about the people in them, the more the fewer they"
+            " are; small-count rules and budgets bound this and do not end it. No noise was added."
+        )
     )
     if disclosure["sites_derivable"]:
         yield "Each site’s own sums can be derived by subtraction: this design gives that up knowingly."

@@ -36,7 +36,7 @@ def render(study: Mapping[str, Any], results: Mapping[str, Any], table: Statisti
     """Return one HTML page that needs nothing else: no network, and a script that it can do without.
 
     study    what the study file says to everybody, as `Study.public` gives it
-    results  the content of `results.json`, schema 2
+    results  the content of `results.json`, schema 2; without a model where there is noise
     table    the scan, for the plots
 
     Every text in them is taken for untrusted and escaped. KeyError where a key that
@@ -59,10 +59,10 @@ def render(study: Mapping[str, Any], results: Mapping[str, Any], table: Statisti
         totals=_totals(results["participants"].values()),
         association=_association(results, table),
         ancestry_map=ancestry.plot(results["ancestry"]) if results["ancestry"] else None,
-        model=_model(results["model"]),
-        evaluation=_evaluation(results["evaluation"]),
+        model=_model(results["model"]) if results["model"] else None,
+        evaluation=_evaluation(results["evaluation"]) if results["model"] else None,
         audit=_audit(results["audit"]),
-        explanation=_explanation(results["explanation"]),
+        explanation=_explanation(results["explanation"]) if results["model"] else None,
         disclosure=_disclosure(study, results["disclosure"]),
         limits=limits.limits(study, results, illustrative),
     )
@@ -168,6 +168,7 @@ def _explanation(explanation: Mapping[str, Any]) -> dict[str, Any]:
 def _disclosure(study: Mapping[str, Any], disclosure: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "protection": leaks.protection(study["protection"]["kind"]),
+        "noise": leaks.noise(disclosure),
         "smallest": leaks.smallest(disclosure),
         "worst": leaks.worst(disclosure),
     }

@@ -1,6 +1,7 @@
 """Numbers and lists in words, as they stand in the dossier's sentences and tables."""
 
 from collections.abc import Mapping, Sequence
+from math import exp, log
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -253,3 +254,14 @@ METRICS: Final[Mapping[str, str]] = {
 def metric(name: str) -> str:
     """Return the name of a figure; one that is not known as it is."""
     return METRICS.get(name, name)
+
+
+def odds(epsilon: float) -> str:
+    """Return what an epsilon allows likelihoods to differ by, in words.
+
+    >>> odds(1.0), odds(30.0)
+    ('2.7 times', 'more than 1,000,000 times')
+    """
+    if epsilon > log(1e6):
+        return "more than 1,000,000 times"
+    return f"{exp(epsilon):.2g} times" if epsilon < log(99) else f"{exp(epsilon):,.0f} times"

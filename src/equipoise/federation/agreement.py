@@ -7,16 +7,19 @@ from typing import Any
 
 import equipoise
 from equipoise.errors import DisclosureError, ProtocolError
-from equipoise.federation import registry
+from equipoise.federation import noised, registry
 from equipoise.federation.course import Course
 from equipoise.federation.identity import Identity
 from equipoise.federation.wire import Envelope
-from equipoise.plan import Member, Plan, Step, canonical
+from equipoise.plan import KEEPER, Member, Plan, Step, canonical
 from equipoise.protection import Context, Protection
 from equipoise.protections import kinds
 from equipoise.protections.accounting import Account, Budget, Stage
 
 Verify = Callable[[str, bytes, bytes], None]
+
+HOMOMORPHIC = ("encrypted", "threshold")
+"""Protections that add under encryption; they need every site to the end of a round."""
 
 MOST_ATTEMPTS = 5
 """At one round. Another is made where a site is lost before anything that it sent was opened."""
@@ -59,20 +62,30 @@ def check_due(body: Mapping[str, Any], due: Mapping[str, Any]) -> None:
 
 
 def check_plan(
-    plan: Plan, own: Member, keys: Mapping[str, bytes], study: Mapping[str, Any]
+    plan: Plan, own: Member | None, keys: Mapping[str, bytes], study: Mapping[str, Any]
 ) -> None:
-    """Raise ProtocolError unless the plan is for this code and for the sites as known here.
+    """Raise ProtocolError unless the plan is for this code and for the parties as known here.
 
-    `keys` are the signing keys of all sites and `study` the study as this site has them,
-    not as the centre says; `own` is what this site announced.
+    `keys` are the signing keys of sites and key keeper and `study` the study as this party
+    has them, not as the centre says; `own` is what this site announced, None at the keeper.
     """
     if plan.package != equipoise.__version__ or plan.sources != registry.sources():
         raise ProtocolError("the plan is for another version of this package")
-    if list(plan.sites) != sorted(keys):
+    if list(plan.sites) != sorted(set(keys) - {KEEPER}):
         raise ProtocolError("the plan's list of sites is not the one of this site")
     for member in plan.members:
         if member.signing_key != keys[member.name].hex():
             raise ProtocolError(f"the plan gives {member.name} another signing key")
+    _check_rules(plan, study)
+    if plan.keeper != keeper(study, keys):
+        raise ProtocolError("plan and study differ on who keeps the keys, or on that party's key")
+    if own is not None and own not in plan.members:
+        raise ProtocolError("the plan does not say of this site what it announced")
+    check_protection(plan)
+
+
+def _check_rules(plan: Plan, study: Mapping[str, Any]) -> None:
+    """Raise ProtocolError where a plan's own fields differ from the study that it speaks of."""
     for member in plan.members:
         if member.external is not external(study, member.name):
             raise ProtocolError(f"plan and study differ on whether {member.name} is external")
@@ -80,16 +93,31 @@ def check_plan(
         raise ProtocolError("plan and study differ on whether each site is held out in turn")
     if plan.lost_site != study["protection"]["lost_site"]:
         raise ProtocolError("plan and study differ on what follows where a site is lost")
-    if own not in plan.members:
-        raise ProtocolError("the plan does not say of this site what it announced")
-    check_protection(plan)
+
+
+def keeper(study: Mapping[str, Any], keys: Mapping[str, bytes]) -> dict[str, str] | None:
+    """Return what a plan says of the key keeper: its name and its key; None without one.
+
+    ProtocolError where the study names one whose key is not known here.
+    """
+    name = study["protection"].get("keeper")
+    if not name:
+        return None
+    if KEEPER not in keys:
+        raise ProtocolError("the study names a key keeper, and no key of one is known here")
+    return {"name": str(name), "signing_key": keys[KEEPER].hex()}
 
 
 def check_protection(plan: Plan) -> None:
     """Raise DisclosureError where too few sites train for the plan's protection.
 
-    An external site adds zeros, behind which nobody hides.
+    An external site adds zeros, behind which nobody hides. ProtocolError where there is a key
+    keeper for no reason, or none where it takes one; InputError where a library is missing.
     """
+    if (plan.protection == "encrypted") is not bool(plan.keeper):
+        raise ProtocolError("encrypted sums, and no others, have a key keeper")
+    if plan.protection in HOMOMORPHIC and plan.lost_site != "end":
+        raise ProtocolError(f"{plan.protection} sums need every site: a lost one ends the run")
     if plan.protection == "noise" and any(step.figures for step in plan.steps):
         raise DisclosureError("figures by site have no noise; under noise no step may ask for them")
     try:
@@ -98,6 +126,8 @@ def check_protection(plan: Plan) -> None:
         if len(plan.training) == len(plan.members):
             raise
         raise DisclosureError(f"{error}; external sites do not count, they add nothing") from None
+    if spent := account(plan):
+        noised.deviations(plan, spent.prices)
 
 
 def account(plan: Plan) -> Account | None:
@@ -140,11 +170,11 @@ def fold_by(study: Mapping[str, Any]) -> str:
 
 
 def check_signatures(plan: Plan, body: Mapping[str, Any], verify: Verify) -> None:
-    """Raise ProtocolError unless every site has signed the plan."""
+    """Raise ProtocolError unless every site, and the key keeper if any, has signed the plan."""
     signatures = body.get("signatures")
-    if not isinstance(signatures, dict) or set(signatures) != set(plan.sites):  # pyright: ignore[reportUnknownArgumentType]
+    if not isinstance(signatures, dict) or set(signatures) != set(plan.parties):  # pyright: ignore[reportUnknownArgumentType]
         raise ProtocolError("the agreement lacks a site's signature")
-    for site in plan.sites:
+    for site in plan.parties:
         try:
             signature = bytes.fromhex(str(signatures[site]))  # pyright: ignore[reportUnknownArgumentType]
         except ValueError as error:

@@ -23,6 +23,7 @@ from equipoise.analyses.recalibration import (
     RecalibrationState,
 )
 from equipoise.analyses.relevance import Relevance, RelevanceState, RelevanceTotals
+from equipoise.analyses.scan import Scan, ScanState, ScanTotals
 from equipoise.analyses.strata import Strata, StrataState, Stratification
 from equipoise.analyses.tuned import Tuned
 from equipoise.analyses.tuning import Tuning, TuningState
@@ -37,6 +38,7 @@ ANALYSES: Mapping[str, type] = {
     "hardy": Hardy,
     "ancestry_map": AncestryMap,
     "linear": LinearScan,
+    "scan": Scan,
     "elastic_net": ElasticNet,
     "tuning": Tuning,
     "calibration": Calibration,
@@ -62,6 +64,8 @@ RECORDS: Mapping[str, type] = {
         AncestryCounts,
         LinearState,
         Association,
+        ScanState,
+        ScanTotals,
         ElasticState,
         Nets,
         TuningState,

@@ -61,8 +61,6 @@ class Remembering:
         if self._told:
             return {site: tape.play(path) for site, path in tapes.items()}
         known = {site for site, path in tapes.items() if self._is_known(site, path)}
-        place.mkdir(exist_ok=True)
-        tape.settle_folder(self._folder)
         missing = {site: frames for site, frames in requests.items() if site not in known}
         if not missing:
             self._told = True
@@ -70,6 +68,8 @@ class Remembering:
         if self._ready:
             self._ready()
             self._ready = None
+        place.mkdir(exist_ok=True)
+        tape.settle_folder(self._folder)
         streams = self._transport.exchange(missing)
         live = {site: tape.record(tapes[site], frames) for site, frames in streams.items()}
         self._recording = list(live.values())

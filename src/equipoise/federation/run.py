@@ -1,20 +1,28 @@
 """The loop at the centre: it asks, adds up, publishes, and holds nothing but totals."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import Any, Protocol
 
 from equipoise import errors
-from equipoise.errors import FaultError, LostError, ProtocolError, TransportError
+from equipoise.errors import (
+    FaultError,
+    LostError,
+    ProtocolError,
+    RefusedError,
+    RestartedError,
+    TransportError,
+)
 from equipoise.federation import agreement, registry, wire
 from equipoise.federation.course import Course
 from equipoise.federation.identity import Identity, Peers
 from equipoise.federation.wire import Envelope
 from equipoise.ledger.entry import Entry
 from equipoise.ledger.log import Log
-from equipoise.plan import Member, Plan
+from equipoise.plan import KEEPER, Member, Plan
 from equipoise.protection import Ahead, Message
 from equipoise.step import Done
 from equipoise.sums import Integers, to_bytes
@@ -51,7 +59,12 @@ class Run:
 
 @dataclass(slots=True)
 class Centre:
-    """The centre of a run. Of a site it has a name and a key, and bytes."""
+    """The centre of a run. Of a site it has a name and a key, and bytes.
+
+    Whatever it does follows from what it is given here and from the sites' answers.
+
+    run_id  tells this run from another of the same study
+    """
 
     identity: Identity
     peers: Peers
@@ -60,6 +73,7 @@ class Centre:
     compile: Callable[[tuple[Member, ...]], Plan]
     publics: Mapping[str, Any]
     progress: Progress | None = None
+    run_id: str = ""
     figures: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     timings: dict[str, float] = field(default_factory=dict[str, float])
     lost: dict[str, str] = field(default_factory=dict[str, str])
@@ -71,7 +85,9 @@ class Centre:
 
         Raises what a site raised where it refused, with the site's name and its reason.
         """
-        announced = self._ask("hello", {"study": dict(study), "variants": variants})
+        hello = {"study": dict(study), "variants": variants, "run": self.run_id}
+        announced = self._ask("hello", hello)
+        announced.pop(KEEPER, None)  # it has no people
         people = {site: envelope.body["people"] for site, envelope in announced.items()}
         plan = self.compile(tuple(self._member(announced[s]) for s in sorted(announced)))
         self._sign(plan)
@@ -101,8 +117,8 @@ class Centre:
         return member
 
     def _sign(self, plan: Plan) -> None:
-        """Have every site sign the plan, and give each the signatures of all."""
-        signed = self._ask("plan", {}, {s: Message(plan.to_bytes()) for s in plan.sites})
+        """Have every party sign the plan, and give each the signatures of all."""
+        signed = self._ask("plan", {}, {s: Message(plan.to_bytes()) for s in plan.parties})
         signatures = {site: envelope.body["signature"] for site, envelope in signed.items()}
         agreement.check_signatures(plan, {"signatures": signatures}, self.peers.verify)
         digest = plan.digest().hex()
@@ -128,15 +144,20 @@ class Centre:
         raise TransportError("a site was lost at every attempt at this round; see its network")
 
     def _attempted(self, course: Course, attempt: int) -> Sequence[Integers]:
-        """Take one attempt through the phases of its protection."""
+        """Take one attempt through the phases of its protection.
+
+        Each party counts the phases that it is asked for: all sites the same, a keeper its own.
+        """
         context, schema = agreement.context(course, attempt), course.schema
         machine = agreement.protection(course.plan).centre(context, schema, self._ahead)
         answers: Mapping[str, Message] = {}
-        phase = 0
+        phases = Counter[bool]()
         while not isinstance(outcome := machine.step(answers), Done):
-            answered = self._ask("round", agreement.asked(context, phase), outcome.state)
+            keeper = KEEPER in outcome.state
+            body = agreement.asked(context, phases[keeper])
+            answered = self._ask("round", body, outcome.state)
             answers = {s: Message(e.head, e.blocks) for s, e in answered.items()}
-            phase += 1
+            phases[keeper] += 1
         return outcome.result
 
     def _enter(self, course: Course, attempt: int, total: Sequence[Integers]) -> None:
@@ -150,13 +171,28 @@ class Centre:
         content = {"phase": "total", "sha256": joint.hexdigest(), "bytes": size}
         self.ledger.append(Entry("release", {**place, **content}))
 
-    def _receive(self, kind: str, body: Mapping[str, Any], answers: Mapping[str, Envelope]) -> None:
-        """Enter what came from each site, by the digest that the site entered for it."""
+    def _receive(
+        self,
+        kind: str,
+        body: Mapping[str, Any],
+        answers: Mapping[str, Envelope],
+        refusals: Sequence[errors.EquipoiseError],
+    ) -> None:
+        """Enter what came from each site, by the digest that the site entered for it.
+
+        Raises a site's refusal; at once where the site broke, since then this exchange is made
+        again when the run is taken up.
+        """
+        for refusal in refusals:
+            if not isinstance(refusal, RefusedError):
+                raise refusal
         phase, attempt = body.get("phase", 0), body.get("attempt", 0)
         place = asdict(agreement.place(kind, self._course, phase, attempt))
         for site, answer in answers.items():
             if answer.kind not in ("refusal", "closed"):  # a site enters neither as a release
                 self.ledger.append(Entry("received", {"site": site, **place, "sha256": answer.id}))
+        for refusal in refusals:
+            raise refusal
 
     def _lose(self, course: Course, sites: Iterable[str]) -> None:
         """Go on without some sites, to the end of the run."""
@@ -173,7 +209,7 @@ class Centre:
         self.ledger.append(Entry("state", {"step": step, "round": number, "sha256": sha256}))
         message = Message(b"", blocks)
         body = agreement.published(course)
-        adopted = self._ask("outcome", body, dict.fromkeys(course.plan.sites, message))
+        adopted = self._ask("outcome", body, dict.fromkeys(course.plan.parties, message))
         course.adopt(course.follows)
         figures = {s: e.body["figures"] for s, e in adopted.items() if e.body.get("figures")}
         if figures:
@@ -204,21 +240,21 @@ class Centre:
         for site in sorted(asked):
             try:
                 answers[site] = wire.read(streams[site], self.peers.verify)
+            except RestartedError:
+                raise  # it is not lost
             except TransportError as error:
                 gone[site] = error
         for site, answer in answers.items():
             if answer.sender != site:
                 raise ProtocolError(f"the answer of {site} is signed by another")
-        self._receive(kind, body, answers)
-        for site, answer in answers.items():
-            if answer.kind == "refusal":
-                raise _refusal(site, answer.body)
-        if not gone:
-            return answers
-        if self._course is None or self._course.plan.lost_site != "go_on":
+        refusals = [_refusal(s, a.body) for s, a in answers.items() if a.kind == "refusal"]
+        going_on = self._course is not None and self._course.plan.lost_site == "go_on"
+        if gone and not going_on and not refusals:
             error = gone[min(gone)]
             raise TransportError(f"no answer from {', '.join(gone)}: {error}") from error
-        self._lose(self._course, gone)
+        self._receive(kind, body, answers, refusals)
+        if gone and self._course is not None:
+            self._lose(self._course, gone)
         return answers
 
 

@@ -160,7 +160,7 @@ class Site:
         self._broken = True  # until the answer is written down
         machine = self._machine or self._protected(course, context)
         self._machine, self._phase = machine, self._phase + 1
-        outcome = machine.step(Message(request.head, request.blocks))
+        outcome = machine.step(Message(request.head, request.blocks, request.sha256))
         wire.end(request.blocks)
         if not isinstance(outcome, Done):
             return self._desk.envelope("phase", {}, outcome.state)

@@ -30,7 +30,8 @@ def record(path: Path, frames: Iterator[bytes]) -> Generator[bytes]:
     with path.open("wb") as file:
         try:
             for frame in frames:
-                file.write(_LENGTH.pack(len(frame)) + frame)
+                file.write(_LENGTH.pack(len(frame)))
+                file.write(frame)
                 yield frame
         except RestartedError:
             raise  # what is asked again has the same answer, from its beginning

@@ -33,8 +33,9 @@ _PREFIX = struct.Struct(">4sHI")
 class Envelope:
     """One message: who sends it, what kind it is, its body and its blocks.
 
-    `id` is the SHA-256 of the header, which holds the digest of the blocks: two messages
-    with one id are the same message.
+    `sha256` is the joint digest of the blocks, checked when the last of them is read. `id` is
+    the SHA-256 of the header, which holds that digest: two messages with one id are the same
+    message.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Envelope:
     head: bytes = b""
     blocks: Iterable[bytes] = field(default=())
     id: str = ""
+    sha256: bytes = b""
 
 
 def digest_of(blocks: Iterable[bytes]) -> tuple[int, str]:
@@ -84,7 +86,8 @@ def read(stream: Iterator[bytes], verify: Callable[[str, bytes, bytes], None]) -
     """Return the message that a stream of frames holds, its blocks read as they come.
 
     `verify(sender, signature, header)` raises ProtocolError for a signature that is not
-    the sender's. The blocks' digest is checked when the last has come.
+    the sender's. The blocks' digest is checked when the last has come; a message without any
+    has come whole when this returns.
     """
     first = next(stream, b"")
     if len(first) < _PREFIX.size or len(first) > HEADER_LIMIT:
@@ -97,13 +100,15 @@ def read(stream: Iterator[bytes], verify: Callable[[str, bytes, bytes], None]) -
     signed, signature = first[_PREFIX.size :][:length], first[_PREFIX.size + length :]
     content = _header(signed)
     verify(content["sender"], signature, signed)
+    blocks = _checked(stream, content["blocks"], content["sha256"])
     return Envelope(
         content["kind"],
         content["sender"],
         content["body"],
         bytes.fromhex(content["head"]),
-        _checked(stream, content["blocks"], content["sha256"]),
+        blocks if content["blocks"] else list(blocks),
         hashlib.sha256(signed).hexdigest(),
+        bytes.fromhex(content["sha256"]),
     )
 
 
@@ -122,10 +127,11 @@ def _header(data: bytes) -> dict[str, Any]:
     for name, kind in _HEADER.items():
         if not isinstance(content[name], kind):
             raise ProtocolError(f"the header of a message has a wrong {name}")
-    try:
-        bytes.fromhex(content["head"])
-    except ValueError as error:
-        raise ProtocolError("the head of a message is not hexadecimal") from error
+    for name in ("head", "sha256"):
+        try:
+            bytes.fromhex(content[name])
+        except ValueError as error:
+            raise ProtocolError(f"the {name} of a message is not hexadecimal") from error
     return content
 
 

@@ -2,6 +2,7 @@
 
     OUT/ledger/                   the centre's log
     OUT/sites/<site>/ledger/      each site's log
+    OUT/keeper/ledger/            the key keeper's log, where the study has one
     OUT/...                       what the centre's log lists, path relative to OUT
     OUT/sites/<site>/...          what the site's log lists, path relative to that folder
 
@@ -10,6 +11,8 @@ log; its `sites` entry names every site's key and its last `checkpoint` entry
 every site's head, which covers the site's log; `artefact` entries of all logs
 cover all other files. Earlier `checkpoint` entries of a site must be heads of
 the same log, so that a site which rewrote its log during the run is seen.
+A `keeper` entry does the same for the key keeper, each of whose decryptions
+must be of a total that the centre entered, of contributions of all sites.
 
 A rewrite of everything by the holders of the keys passes unless the centre's
 root is known from elsewhere (printed, mailed, published) and given here.
@@ -28,23 +31,27 @@ from typing import cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from equipoise.errors import InputError, IntegrityError
-from equipoise.ledger.checkpoint import parse
+from equipoise.ledger import comparing
 from equipoise.ledger.entry import Entry
 from equipoise.ledger.reading import CHECKPOINT, ENTRIES, Reading, read
-from equipoise.ledger.tree import Frontier, leaf_hash
 
 _LEDGER = "ledger"
 _SITES = "sites"
+_KEEPER = "keeper"
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What held: the centre's root, the entries of all logs, the files, the sites' names."""
+    """What held: the centre's root, the entries of all logs, the files, the sites' names.
+
+    keeper  whether there is a key keeper's log, and so every decryption held
+    """
 
     root: bytes
     entries: int
     files: int
     sites: tuple[str, ...]
+    keeper: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +101,13 @@ def verify(directory: Path, root: bytes | None = None) -> Verification:
             findings.unknown.add(f"{_SITES}/{name}")
             continue
         _check_site(directory, name, key, centre, findings)
+    _check_keeper(directory, centre, sorted(sites), findings)
     _check_found(directory, found, findings)
     if findings.problems:
         raise _all(directory, findings)
     count = len(findings.files)
-    return Verification(centre.checkpoint.root, findings.entries, count, tuple(sites))
+    keeper = any(entry.kind == "keeper" for entry in centre.entries)
+    return Verification(centre.checkpoint.root, findings.entries, count, tuple(sites), keeper)
 
 
 def _all(directory: Path, findings: _Findings) -> IntegrityError:
@@ -118,7 +127,7 @@ def _read(
         return None
     findings.entries += len(reading.entries)
     folder = ledger.removesuffix(_LEDGER)
-    reserved = (_LEDGER,) if folder else (_LEDGER, _SITES)
+    reserved = (_LEDGER,) if folder else (_LEDGER, _SITES, _KEEPER)
     for entry in reading.entries:
         if entry.kind == "artefact":
             _list(folder, entry, reserved, findings)
@@ -160,7 +169,7 @@ def _sites(centre: Reading, findings: _Findings) -> Mapping[str, Ed25519PublicKe
     named = Counter(
         str(entry.body["site"]) for entry in centre.entries if entry.kind == "checkpoint"
     )
-    for name in named.keys() - keys.keys():
+    for name in named.keys() - keys.keys() - {_KEEPER}:
         findings.add(f"{_SITES}/{name}", "has a checkpoint entry but is not in the sites entry")
     return keys
 
@@ -168,75 +177,67 @@ def _sites(centre: Reading, findings: _Findings) -> Mapping[str, Ed25519PublicKe
 def _check_site(
     directory: Path, name: str, key: Ed25519PublicKey, centre: Reading, findings: _Findings
 ) -> None:
-    """Check one site's log against its key and against the centre's `checkpoint` entries."""
-    ledger = f"{_SITES}/{name}/{_LEDGER}"
+    """Check one site's log against its key and against the centre's log."""
+    _check_party(directory, f"{_SITES}/{name}", name, key, centre, findings)
+
+
+def _check_party(
+    directory: Path,
+    folder: str,
+    name: str,
+    key: Ed25519PublicKey,
+    centre: Reading,
+    findings: _Findings,
+) -> Reading | None:
+    """Check a party's log against its key and the centre's log; None where it does not hold."""
+    ledger = f"{folder}/{_LEDGER}"
     reading = _read(directory, ledger, key, findings)
     if reading is None:
-        findings.unknown.add(f"{_SITES}/{name}")
-        return
+        findings.unknown.add(folder)
+        return None
     heads = [
         entry
         for entry in centre.entries
         if entry.kind == "checkpoint" and entry.body["site"] == name
     ]
-    roots = _roots(reading)
+    roots = comparing.roots(reading)
     for entry in heads:
-        problem = _fault_of_head(entry, reading, roots)
+        problem = comparing.fault_of_head(entry, reading, roots)
         if problem is not None:
             findings.add(f"{ledger}/{ENTRIES}", problem)
-    if _released(reading) != _received(centre, name):
+    if comparing.released(reading) != comparing.received(centre, name):
         findings.add(f"{ledger}/{ENTRIES}", "not the messages that the centre received from it")
-    if _states(reading) != _states(centre):
+    if comparing.states(reading) != comparing.states(centre):
         findings.add(f"{ledger}/{ENTRIES}", "not the states and results that the centre published")
     if not heads or heads[-1].body["note"] != reading.note:
         findings.add(f"{ledger}/{CHECKPOINT}", "not the last checkpoint in the centre's log")
+    return reading
 
 
-def _states(reading: Reading) -> list[dict[str, object]]:
-    """Give what a log says was published, in order: every party must have the same."""
-    return [dict(entry.body) for entry in reading.entries if entry.kind == "state"]
-
-
-def _released(reading: Reading) -> list[tuple[object, ...]]:
-    """Give place and digest of all that a site sent, in order."""
-    return [_message(entry) for entry in reading.entries if entry.kind == "release"]
-
-
-def _received(centre: Reading, site: str) -> list[tuple[object, ...]]:
-    """Give the same of all that the centre received from a site."""
-    return [
-        _message(entry)
-        for entry in centre.entries
-        if entry.kind == "received" and entry.body["site"] == site
-    ]
-
-
-def _message(entry: Entry) -> tuple[object, ...]:
-    return tuple(entry.body[key] for key in ("step", "round", "attempt", "phase", "sha256"))
-
-
-def _roots(reading: Reading) -> list[bytes]:
-    """Give the root of the log at every size from 0 on."""
-    frontier = Frontier()
-    roots = [frontier.root]
-    for entry in reading.entries:
-        frontier = frontier.add(leaf_hash(entry.to_bytes()))
-        roots.append(frontier.root)
-    return roots
-
-
-def _fault_of_head(entry: Entry, reading: Reading, roots: Sequence[bytes]) -> str | None:
-    """Say why a `checkpoint` entry is not an earlier or the last head of this very log."""
-    origin = reading.checkpoint.origin
-    try:
-        head = parse(str(entry.body["note"])).verify(origin, reading.public_key)
-    except IntegrityError as error:
-        return f"a checkpoint entry of the centre does not hold: {error}"
-    if (head.size, head.root.hex()) != (entry.body["size"], entry.body["root"]):
-        return "a checkpoint entry of the centre says another size or root than its note"
-    if head.origin != origin or head.size >= len(roots) or head.root != roots[head.size]:
-        return "not the log of an earlier checkpoint in the centre's log; it was rewritten"
-    return None
+def _check_keeper(
+    directory: Path, centre: Reading, sites: Sequence[str], findings: _Findings
+) -> None:
+    """Check the key keeper's log, if the centre's names one, and what it decrypted."""
+    named = [entry.body for entry in centre.entries if entry.kind == "keeper"]
+    if not named:
+        if any(e.kind == "checkpoint" and e.body["site"] == _KEEPER for e in centre.entries):
+            findings.add(_KEEPER, "has a checkpoint entry, and no keeper entry names its key")
+        return
+    if len(named) > 1:
+        findings.add(f"{_LEDGER}/{ENTRIES}", f"{len(named)} keeper entries; expected one at most")
+    key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(str(named[0]["public_key"])))
+    reading = _check_party(directory, _KEEPER, _KEEPER, key, centre, findings)
+    if reading is None:
+        return
+    path = f"{_KEEPER}/{_LEDGER}/{ENTRIES}"
+    made = [entry.body for entry in reading.entries if entry.kind == "decryption"]
+    if [comparing.total(body) for body in made] != comparing.totals(centre):
+        findings.add(path, "not the totals that the centre's log says were released")
+    for body in made:
+        of = [row["site"] for row in cast("list[dict[str, str]]", body["contributions"])]
+        if sorted(of) != list(sites) or len(of) < cast("int", body["least"]):
+            step = _printable(str(body["step"]))
+            findings.add(path, f"a total of {step} was decrypted of others than all sites")
 
 
 def _walk(directory: Path, prefix: str) -> Iterator[tuple[str, int]]:

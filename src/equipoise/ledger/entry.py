@@ -4,12 +4,15 @@
 |---|---|
 | opened | origin: text; public_key: hex. Always first, never again |
 | sites | sites: list of {name: folder, public_key: hex}; names and keys all different |
+| keeper | name: text; public_key: hex. Who keeps the keys of encrypted sums |
 | plan | sha256: hex |
 | agreement | site: folder; plan: hex; signature: text |
 | roster | salted_sha256: hex; admitted: count |
 | state | step: text; round: count; sha256: hex |
 | release | step: text; round, attempt: count; phase: text; sha256: hex; bytes: count |
 | received | site: folder; step: text; round, attempt: count; phase: text; sha256: hex |
+| decryption | step: text; round, attempt, least: count; contributions: list of {site: folder,
+  sha256: hex, signature: text}, sites all different; sha256: hex, of the total |
 | derived | step: text; salted_sha256: hex |
 | lost | site: folder; step: text; round: count |
 | artefact | path: path; sha256: hex; bytes: count |
@@ -89,6 +92,21 @@ def _is_sites(value: object) -> bool:
     return all(len({site[key] for site in sites}) == len(sites) for key in _SITE)
 
 
+def _is_contribution(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    said = cast("dict[str, object]", value)
+    form = _CONTRIBUTION
+    return said.keys() == form.keys() and all(form[key].holds(said[key]) for key in form)
+
+
+def _is_contributions(value: object) -> bool:
+    if not isinstance(value, list) or not all(map(_is_contribution, cast("list[object]", value))):
+        return False
+    said = cast("list[dict[str, str]]", value)
+    return len({one["site"] for one in said}) == len(said)
+
+
 _TEXT = Form("a string that is not empty", _is_text)
 _COUNT = Form("an integer from 0 to 2^53 - 1", _is_count)
 _HEX32 = Form("64 lower-case hexadecimal digits", _is_hex)
@@ -96,11 +114,14 @@ _FOLDER = Form("one printable folder name", _is_folder)
 _PATH = Form("a relative path without . or ..", _is_path)
 _SITE: Mapping[str, Form] = {"name": _FOLDER, "public_key": _HEX32}
 _SITES = Form("a list of different {name, public_key}", _is_sites)
+_CONTRIBUTION: Mapping[str, Form] = {"site": _FOLDER, "sha256": _HEX32, "signature": _TEXT}
+_CONTRIBUTIONS = Form("a list of {site, sha256, signature}, sites different", _is_contributions)
 
 KINDS: Mapping[str, Mapping[str, Form]] = MappingProxyType(
     {
         "opened": {"origin": _TEXT, "public_key": _HEX32},
         "sites": {"sites": _SITES},
+        "keeper": {"name": _TEXT, "public_key": _HEX32},
         "plan": {"sha256": _HEX32},
         "agreement": {"site": _FOLDER, "plan": _HEX32, "signature": _TEXT},
         "roster": {"salted_sha256": _HEX32, "admitted": _COUNT},
@@ -119,6 +140,14 @@ KINDS: Mapping[str, Mapping[str, Form]] = MappingProxyType(
             "round": _COUNT,
             "attempt": _COUNT,
             "phase": _TEXT,
+            "sha256": _HEX32,
+        },
+        "decryption": {
+            "step": _TEXT,
+            "round": _COUNT,
+            "attempt": _COUNT,
+            "least": _COUNT,
+            "contributions": _CONTRIBUTIONS,
             "sha256": _HEX32,
         },
         "derived": {"step": _TEXT, "salted_sha256": _HEX32},

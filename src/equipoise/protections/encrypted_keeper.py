@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise import plan
 from equipoise.errors import DisclosureError, ProtocolError
-from equipoise.plan import KEEPER as KEEPER  # under this name it signs
 from equipoise.protection import Ahead, Context, Message, Party
 from equipoise.protections.encrypted_scheme import SecretKey
 from equipoise.protections.forms import number_of_forms
@@ -17,6 +17,9 @@ from equipoise.protections.secrets import hexed, pack, unpack
 from equipoise.protections.spool import Spool
 from equipoise.step import Done, Next
 from equipoise.sums import Schema, check_block, from_bytes
+
+KEEPER = plan.KEEPER
+"""The name under which the key keeper signs; no site may bear it."""
 
 LEAST = 3
 """The fewest contributions of which a total is decrypted."""

@@ -193,6 +193,7 @@ class PublicKey:
         if len(data) > _MOST_KEY:
             raise ProtocolError(f"a public key of {len(data)} bytes is too large")
         try:
+            library("tenseal.sealapi")  # which makes the parameters' types known to Python
             self._context = library().context_from(data)
             told = self._context.seal_context().data.key_context_data().parms()
             primes = [prime.value().bit_length() for prime in told.coeff_modulus()]

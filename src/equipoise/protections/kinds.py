@@ -12,6 +12,7 @@ KINDS: Final = {
     "masked": "equipoise.protections.masked:Masked",
     "noise": "equipoise.protections.noise:Noise",
     "encrypted": "equipoise.protections.encrypted:Encrypted",
+    "threshold": "equipoise.protections.multiparty:Threshold",
 }
 
 

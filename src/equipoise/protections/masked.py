@@ -15,7 +15,7 @@ A round goes through
 
     prepare   keys and sealed shares, where none were sent along with the round before
     input     keys and shares of all; each site sends its masked message, and secrets ahead
-    unmask    who survived; each sends a share of each site's seed or key, and signs its message
+    unmask    who survived; each sends a share of each site's seed or key, and signs who did
     check     the total; each signs a few linear forms of what it added to it (`forms`)
     accept    the forms of all; each accepts the total if they add up to its forms
 
@@ -23,9 +23,9 @@ A site that is lost before its message has come is left out of the total, where 
 that sites may be lost; one that is lost later, and before it vouched for its part, ends the
 round, since nobody else can tell a forged total from its absence. What a survivor sent, less
 its own mask and its masks with lost sites, is what the centre can compute as well: its forms
-tell nothing more. They are asked by a challenge that follows from the total, the survivors, all
-messages as their senders signed them, and nonces that sites sealed for one another; so a
-centre without a site on its side cannot look for a wrong total that passes.
+tell nothing more. They are asked by a challenge that follows from the total, the survivors and
+nonces that sites sealed for one another; so a centre without a site on its side cannot look for a
+wrong total that passes.
 
 Departures: PRG is AES-256-CTR under HKDF-SHA256 keys, one for each pair and field,
 whose info is the whole context (study, plan, step, round, attempt, analysis, signed

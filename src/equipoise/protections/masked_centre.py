@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from equipoise.errors import LostError, ProtocolError, TransportError
+from equipoise.errors import LostError, ProtocolError, RestartedError, TransportError
 from equipoise.protection import Ahead, Context, Message
 from equipoise.protections.clear import raw_blocks
 from equipoise.protections.graph import joined, threshold
@@ -120,6 +120,8 @@ class MaskedCentre:
         """Yield a site's blocks; LostError where they end too early and it may be left out."""
         try:
             yield from raw_blocks(self.schema, answer)
+        except RestartedError:
+            raise
         except TransportError as error:
             if self.context.may_lose:
                 raise LostError(site) from error
@@ -151,8 +153,8 @@ class MaskedCentre:
             lifted.add(total)
         self.sums.clear()
         self.sums = lifted
-        messages = {site: single(head, "message") for site, head in heads.items()}
-        head = pack({"messages": hexed(messages)})
+        signed = {site: single(head, "signed") for site, head in heads.items()}
+        head = pack({"signed": hexed(signed)})
         return {site: Message(head, self.sums) for site in self.survivors}
 
     def _left_of(self, lost: str, keys: Mapping[str, Mapping[str, bytes]]) -> list[Any]:

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import DisclosureError, ProtocolError
-from equipoise.protection import Accepted, Context, Message, Party
+from equipoise.protection import Accepted, Context, Message, Party, joint_digest
 from equipoise.protections.clear import raw_blocks
 from equipoise.protections.forms import Forms, number_of_forms
 from equipoise.protections.graph import joined
@@ -26,9 +27,6 @@ from equipoise.protections.secrets import (
 from equipoise.protections.spool import Kept, Spool
 from equipoise.step import Done, Next
 from equipoise.sums import Block, Integers, Schema, check_block, from_bytes
-
-DIGEST = 32
-"""Bytes of a message's digest, before its signature."""
 
 AHEAD, ASKED = b"ahead", b"asked"
 """Secrets are sent a round ahead, or where the centre asks for them since it has none."""
@@ -51,7 +49,7 @@ class MaskedSite:
 
     due     the phase that comes next
     sent    the masked message, which forms are taken of once the total is known
-    said    the digest of each survivor's message, as it signed it
+    whole   whether it has been read to its end
     """
 
     context: Context
@@ -66,8 +64,7 @@ class MaskedSite:
     key_shares: dict[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
     survivors: tuple[str, ...] = ()
     sent: Spool = field(default_factory=Spool)
-    said: dict[str, bytes] = field(default_factory=dict[str, bytes])
-    digest: bytes = b""
+    whole: bool = False
     total: Spool = field(default_factory=Spool)
     total_digest: bytes = b""
     of_total: bytes = b""
@@ -134,7 +131,6 @@ class MaskedSite:
         return Message(head, self._masked(peers))
 
     def _masked(self, peers: list[str]) -> Iterator[bytes]:
-        joint = hashlib.sha256()
         streams = [(1, self._own_mask()), *(self._pair_mask(site) for site in peers)]
         for block, values in zip(self.schema.blocks, self.values, strict=True):
             whole = np.empty(sum(field.size for field in block.values()), np.int64)
@@ -142,11 +138,11 @@ class MaskedSite:
             for name, target in ring.items():
                 target.view(np.int64).reshape(values[name].shape)[...] = values[name]
             apply_all(streams, ring)
-            data = whole.astype("<i8", copy=False).tobytes()
-            joint.update(data)
+            # Not a copy of it: that would cost as much as three more masks.
+            data = cast("bytes", whole.astype("<i8", copy=False).view(np.uint8).data)
             self.sent.add(data)
             yield data
-        self.digest = joint.digest()
+        self.whole = True
 
     def _own_mask(self) -> Keystreams:
         return Keystreams(self.secrets.seed, bound(self.context, b"mask"))
@@ -156,10 +152,13 @@ class MaskedSite:
         return pair_sign(self.party.name, site), Keystreams(secret, bound(self.context, b"mask"))
 
     def _unmask(self, request: Message) -> Message:
-        """Hand in one secret's share of each site: the seed's where it stayed, else the key's."""
+        """Hand in one secret's share of each site, the seed's where it stayed, else the key's.
+
+        And sign who stayed, as this site was told: all sites must have been told the same.
+        """
         named = unpack(request.head, "survivors")
         survivors = tuple(sorted(named))
-        if not self.digest:
+        if not self.whole:
             raise ProtocolError("the masked message of this site has not been read to its end")
         known = set(survivors) <= set(self.public) and not any(named.values())
         if not known or self.party.name not in survivors:
@@ -171,8 +170,8 @@ class MaskedSite:
         stayed = {s: share for s, share in self.seed_shares.items() if s in survivors}
         lost = {s: share for s, share in self.key_shares.items() if s not in survivors}
         self.survivors, self.seed_shares, self.key_shares = survivors, {}, {}
-        signed = self.digest + self.party.sign(bound(self.context, b"message", self.digest))
-        return Message(pack({"seeds": hexed(stayed), "keys": hexed(lost), "message": signed.hex()}))
+        signed = self.party.sign(self._stayed_bound())
+        return Message(pack({"seeds": hexed(stayed), "keys": hexed(lost), "signed": signed.hex()}))
 
     def _check(self, request: Message) -> Message:
         """Take the total, and sign linear forms of what this site added to it.
@@ -180,18 +179,12 @@ class MaskedSite:
         What it sent, less its own mask and its masks with lost sites, adds up to the total
         over the survivors; the centre knows as much, and cannot foresee which forms are asked.
         """
-        for site, signed in unpack(request.head, "messages", self.survivors).items():
-            digest, signature = signed[:DIGEST], signed[DIGEST:]
-            self.party.verify(site, signature, bound(self.context, b"message", digest))
-            self.said[site] = digest
-        if self.said[self.party.name] != self.digest:
-            raise ProtocolError("the centre announced another message for this site")
-        joint = hashlib.sha256()
+        for site, signature in unpack(request.head, "signed", self.survivors).items():
+            self.party.verify(site, signature, self._stayed_bound())
         for block, data in zip(self.schema.blocks, raw_blocks(self.schema, request), strict=True):
             check_block(block, from_bytes(block, data))
-            joint.update(data)
             self.total.add(data)
-        self.total_digest = joint.digest()
+        self.total_digest = request.sha256 or joint_digest(self.total)
         forms_of = self._forms()
         masks = [(1, self._own_mask())]
         masks += [
@@ -212,12 +205,14 @@ class MaskedSite:
 
     def _forms(self) -> Forms:
         """Return forms, of two sequences, that follow from the total and what sites alone know."""
-        told = [self.total_digest]
-        told += [site.encode() + b"\0" + self.said[site] for site in self.survivors]
+        told = [self.total_digest, *(site.encode() + b"\0" for site in self.survivors)]
         asked = hashlib.sha256(b"".join(told)).digest()
         secret = b"".join(self.nonces[site] for site in sorted(self.nonces))
         info = bound(self.context, b"forms", asked)
         return Forms(secret, info, number_of_forms(self.schema), 2)
+
+    def _stayed_bound(self) -> bytes:
+        return bound(self.context, b"stayed", "\0".join(self.survivors).encode())
 
     def _form_bound(self, forms: bytes) -> bytes:
         return bound(self.context, b"form", self.total_digest + forms)

@@ -1,15 +1,17 @@
 """What a study would let out, known before it runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from equipoise.cohort import Cohort
 from equipoise.errors import DisclosureError
-from equipoise.federation import agreement, budget, registry
+from equipoise.federation import agreement, budget, costs, registry
 from equipoise.federation.budget import Disclosure
 from equipoise.federation.load import Loaded
 from equipoise.federation.roster import Register, Roster, folds_of, make_roster, published_counts
+from equipoise.federation.spent import Spent
 from equipoise.plan import Member, Plan
 from equipoise.study.compile import ROSTER_K, K, compile_plan
 from equipoise.study.inputs import Inputs, read_inputs
@@ -49,6 +51,8 @@ class Checked:
 
     files    for each site what its files hold of the list and of each other
     rosters  for each site how its roster stands to the earlier ones in its register
+    privacy  what the noise costs and comes to (`reviewing.privacy`); None without noise
+    spent    for each site what earlier runs of the study have spent of its budget
     """
 
     study: Study
@@ -57,6 +61,8 @@ class Checked:
     notes: tuple[str, ...]
     disclosure: Disclosure
     rosters: Mapping[str, str]
+    privacy: Mapping[str, Any] | None = None
+    spent: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def check(path: Path, homes: Path | None = None) -> Checked:
@@ -77,7 +83,9 @@ def check(path: Path, homes: Path | None = None) -> Checked:
             )
     external = {site.name for site in inputs.study.sites if site.external}
     members = tuple(Member(n, "", "", roster.n, n in external) for n, roster in rosters.items())
-    plan = compile_plan(inputs.study, inputs.variants, members)
+    name = inputs.study.protection.keeper
+    keeper = {"name": name, "signing_key": ""} if name else None
+    plan = compile_plan(inputs.study, inputs.variants, members, keeper)
     agreement.check_protection(plan)
     found = budget.disclosure(plan, registry.build)
     budget.check(plan, found)
@@ -89,6 +97,8 @@ def check(path: Path, homes: Path | None = None) -> Checked:
         _notes(inputs),
         found,
         {name: _stands(homes, name, roster) for name, roster in rosters.items()},
+        costs.told(plan),
+        {name: Spent(homes / name).told(plan) for name in rosters} if homes else {},
     )
 
 

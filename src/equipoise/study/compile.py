@@ -1,5 +1,6 @@
 """From a study file to a plan: a pure function, so that every party gets the same plan."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 
 import equipoise
 from equipoise.errors import DisclosureError, ProtocolError
-from equipoise.federation import registry
+from equipoise.federation import agreement, registry
 from equipoise.genotypes.variants import Variants
 from equipoise.plan import VERSION, Member, Plan
 from equipoise.protections import kinds
@@ -31,16 +32,26 @@ _FAR: Final = 1_000_000
 """Tiles of one chromosome are nearer to each other than this, those of two never."""
 
 
-def compile_plan(study: Study, variants: Variants, members: tuple[Member, ...]) -> Plan:
+def compile_plan(
+    study: Study,
+    variants: Variants,
+    members: tuple[Member, ...],
+    keeper: Mapping[str, str] | None = None,
+) -> Plan:
     """Return the plan of a study for the people that its sites announced.
 
+    `keeper` is what the plan says of the key keeper, where there is one (`agreement.keeper`).
+
     DisclosureError where its components of ancestry go beyond the column budget, or where
-    that is since too few sites take part for its protection.
+    that is since too few sites take part for its protection. InputError where the protection
+    takes a library that is not to be had here.
     """
     validation = study.validation
     training = [member for member in members if not member.external]
     folds = len(training) if validation.hold_out_each_site else validation.folds
     starts, tiles = windows(variants, WINDOW)
+    if study.protection.kind in agreement.HOMOMORPHIC:
+        kinds.protection(study.protection.kind).check(len(training))
     try:
         spending = spend(members, folds, validation.fold_by, study.covariates.components)
     except DisclosureError:
@@ -74,12 +85,14 @@ def compile_plan(study: Study, variants: Variants, members: tuple[Member, ...]) 
         steps=steps(study, sizes),
         fold_by=validation.fold_by,
         lost_site=study.protection.lost_site,
+        privacy=study.protection.privacy,
+        keeper=keeper,
     )
 
 
 def check_follows(study: Study, variants: Variants, plan: Plan) -> None:
     """Raise ProtocolError unless a plan is what the study file comes to for its members."""
-    if compile_plan(study, variants, plan.members).digest() != plan.digest():
+    if compile_plan(study, variants, plan.members, plan.keeper).digest() != plan.digest():
         raise ProtocolError("the plan is not the one that follows from the study file")
 
 

@@ -7,23 +7,22 @@ opened here, and are no part of what `Study.public` gives.
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Final, cast
 
 from equipoise.consent.terms import PURPOSES, Purpose
 from equipoise.errors import ConsentError, InputError, Problem
 from equipoise.federation.identity import CENTRE
+from equipoise.plan import KEEPER
+from equipoise.study import protecting
 from equipoise.study.records import (
     MARGINS,
     Audit,
     Covariates,
     Person,
-    Protection,
     SiteFiles,
     Study,
     Trait,
-    Validation,
     VariantList,
 )
 from equipoise.study.section import Place, Section, Source, find_lines
@@ -164,6 +163,7 @@ def _study(document: Mapping[str, object], source: Source, folder: Path) -> Stud
     head = _one(document, source, "study", needed=True)
     trait = _trait(_one(document, source, "trait", needed=True))
     sites = _sites(_many(document, source, "site"), folder)
+    protection = protecting.protection(_one(document, source, "protection", needed=False))
     study = Study(
         id=_name(head, "id"),
         question=head.text("question"),
@@ -175,11 +175,15 @@ def _study(document: Mapping[str, object], source: Source, folder: Path) -> Stud
         covariates=_covariates(_one(document, source, "covariates", needed=False), trait),
         variants=_variants(_one(document, source, "variants", needed=True), folder),
         sites=sites,
-        protection=_protection(_one(document, source, "protection", needed=False)),
-        validation=_validation(_one(document, source, "validation", needed=False), sites),
+        protection=protection,
+        validation=protecting.validation(
+            _one(document, source, "validation", needed=False), sites, protection.kind
+        ),
         audit=_audit(_one(document, source, "audit", needed=False), trait),
     )
     head.close()
+    if protection.kind == "noise":
+        protecting.check_noised(study, source)
     return study
 
 
@@ -243,9 +247,9 @@ def _sites(sections: list[Section], folder: Path) -> tuple[SiteFiles, ...]:
         if name and name.casefold() in sites:
             remedy = "give each site its own name; upper and lower case count as the same"
             section.add("name", f"the site name `{name}` again", "a name of its own", remedy)
-        if name.casefold() == CENTRE:
-            found = f"a site of the name `{name}`"
-            section.add("name", found, "another name", "choose one; the centre signs with this")
+        if name.casefold() in (CENTRE, KEEPER):
+            found, who = f"a site of the name `{name}`", name.casefold()
+            section.add("name", found, "another name", f"choose one; the {who} signs with this")
         sites[name.casefold()] = SiteFiles(
             name,
             genotypes=_path(section, "genotypes", folder),
@@ -258,37 +262,6 @@ def _sites(sections: list[Section], folder: Path) -> tuple[SiteFiles, ...]:
         found = "no site that trains: every site is external"
         sections[0].add("external", found, "one or more that train", "remove `external` of these")
     return tuple(sites.values())
-
-
-def _protection(section: Section) -> Protection:
-    protection = Protection(
-        section.choice("kind", ("clear", "masked"), "masked"),
-        section.choice("lost_site", ("end", "go_on"), "end"),
-    )
-    section.close()
-    return protection
-
-
-def _validation(section: Section, sites: tuple[SiteFiles, ...]) -> Validation:
-    validation = Validation(
-        section.whole("folds", 3, 20, 5),
-        section.flag("hold_out_each_site", default=False),
-        section.text("reason", default=""),
-    )
-    section.close()
-    if not validation.hold_out_each_site:
-        return validation
-    key, training = "hold_out_each_site", sum(not site.external for site in sites)
-    if not validation.reason:
-        remedy = "add `reason = ...`: holding out a site lets its own totals be derived"
-        section.add(key, "no `reason` for it", "a reason in words", remedy)
-    if "folds" in section.table:
-        expected = f"no number, since with `{key}` the folds are the sites"
-        section.add("folds", f"`folds` with `{key}`", expected, "remove `folds`")
-    if training < 3:
-        found = f"{training} of the sites train, each of which is to be held out"
-        section.add(key, found, "3 or more that train", "add sites, or remove this key")
-    return replace(validation, folds=training)
 
 
 def _audit(section: Section, trait: Trait) -> Audit | None:

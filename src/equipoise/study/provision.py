@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 from equipoise.errors import InputError
 from equipoise.federation import serving
 from equipoise.federation.identity import CENTRE
+from equipoise.plan import KEEPER
 from equipoise.study import file, folders
 from equipoise.study.records import Study
 from equipoise.transports import nvflare_certificates as certificates
@@ -22,6 +23,8 @@ def provision(
     path: Path, target: Path, cards: Sequence[Path], address: str, days: int = certificates.DAYS
 ) -> Parties:
     """Write start-up folders for the sites whose cards these are, whole or not at all.
+
+    Where the study has a key keeper, its card is one of them.
 
     InputError where cards and sites of the study do not match, or a card is not whole.
     """
@@ -61,9 +64,12 @@ def _write(study: Study, folder: Path, cards: list[Card], address: str, days: in
 
 
 def _check_names(study: Study, cards: list[Card]) -> None:
-    wanted, given = sorted(s.name for s in study.sites), sorted(c.name for c in cards)
+    keeper = [KEEPER] if study.protection.keeper else []
+    wanted = sorted([*(site.name for site in study.sites), *keeper])
+    given = sorted(card.name for card in cards)
     if wanted != given:
         raise InputError(
             f"the study has the sites {', '.join(wanted)}, the cards are of"
             f" {', '.join(given) or 'nobody'}; give the card of each site once"
+            + (", and that of the key keeper (`equipoise keeper init`)" if keeper else "")
         )

@@ -1,7 +1,7 @@
 """What a study file says, as frozen records."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -65,10 +65,34 @@ class SiteFiles:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """How sums leave a site: clear or masked; and whether a run ends where a site is lost."""
+    """How sums leave a site, and whether a run ends where a site is lost.
+
+    epsilon, delta  of noise: what one run may spend
+    study_epsilon   what all runs of the study may spend together, at the same delta
+    shares          of noise: the part of each step of the budget, beside others'
+    keeper          of encrypted sums: who keeps the keys
+    """
 
     kind: str = "masked"
     lost_site: str = "end"
+    epsilon: float = 0.0
+    delta: float = 0.0
+    study_epsilon: float = 0.0
+    shares: Mapping[str, float] = field(default_factory=dict[str, float])
+    keeper: str = ""
+
+    @property
+    def privacy(self) -> dict[str, object] | None:
+        """What a plan says of its privacy budget; None without noise."""
+        if self.kind != "noise":
+            return None
+        budget = {"epsilon": self.epsilon, "delta": self.delta}
+        return {**budget, "study_epsilon": self.study_epsilon, "shares": dict(self.shares)}
+
+    def public(self) -> dict[str, object]:
+        """Give what everybody may see: what this kind of protection does not have is left out."""
+        said: dict[str, object] = {"kind": self.kind, "lost_site": self.lost_site}
+        return {**said, **(self.privacy or {}), **({"keeper": self.keeper} if self.keeper else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +142,11 @@ class Study:
     audit: Audit | None = None
 
     @property
+    def trains(self) -> bool:
+        """Whether the study trains a model: under noise it counts and scans, and no more."""
+        return self.protection.kind != "noise"
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Every column that is needed besides the trait: covariates, then groups of the audit."""
         groups = self.audit.groups if self.audit else ()
@@ -136,8 +165,13 @@ class Study:
             },
             "variants": {"build": self.variants.build},
             "sites": [{"name": site.name, "external": site.external} for site in self.sites],
-            "protection": asdict(self.protection),
-            "validation": asdict(self.validation),
+            "protection": self.protection.public(),
+            "validation": self._validation(),
             "audit": self.audit
             and {"groups": list(self.audit.groups), "margins": dict(self.audit.margins)},
         }
+
+    def _validation(self) -> dict[str, object]:
+        """Give how the model is validated; where there is none there are no folds to speak of."""
+        said = asdict(self.validation)
+        return said if self.trains else {k: v for k, v in said.items() if k != "folds"}

@@ -16,6 +16,7 @@ from equipoise.study.sections import (
     disclosure,
     evaluation,
     model,
+    noised,
     quality,
 )
 
@@ -30,14 +31,12 @@ def collect(
     build: Build,
 ) -> dict[str, Any]:
     """Return what `results.json` says but for `ledger` and `timings`."""
+    if noised.is_noised(run):
+        return _noised(run, table, loaded, build)
     components = ancestry.ancestry(run)
     dropped = [c["name"] for c in components["components"] if not c["kept"]] if components else []
     return {
-        "schema": SCHEMA,
-        "equipoise": equipoise.__version__,
-        "study": {**run.plan.study["study"], "build": run.plan.study["variants"]["build"]},
-        "people": run.plan.study["people"],
-        "participants": _participants(run, loaded),
+        **_head(run, loaded),
         "quality": quality.quality(run, loaded),
         "ancestry": components,
         "association": association.association(run, table, dropped),
@@ -46,6 +45,31 @@ def collect(
         "audit": evaluation.audit(run),
         "explanation": model.explanation(run, variants),
         "disclosure": disclosure.disclosure(run, build),
+    }
+
+
+def _noised(
+    run: Run, table: Statistics, loaded: Mapping[str, Loaded], build: Build
+) -> dict[str, Any]:
+    """Return the same of a study under noise, which has a scan and no model."""
+    nothing = dict.fromkeys(("model", "evaluation", "audit", "explanation"))
+    return {
+        **_head(run, loaded),
+        "quality": quality.quality(run, loaded),
+        "ancestry": None,
+        "association": noised.association(run, table),
+        **nothing,
+        "disclosure": disclosure.disclosure(run, build),
+    }
+
+
+def _head(run: Run, loaded: Mapping[str, Loaded]) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "equipoise": equipoise.__version__,
+        "study": {**run.plan.study["study"], "build": run.plan.study["variants"]["build"]},
+        "people": run.plan.study["people"],
+        "participants": _participants(run, loaded),
     }
 
 

@@ -7,19 +7,22 @@ from pathlib import Path
 from time import perf_counter
 
 from equipoise.errors import FaultError, RefusedError
+from equipoise.federation import agreement
 from equipoise.federation.desk import Desk
 from equipoise.federation.identity import CENTRE, Identity, Peers
 from equipoise.federation.journal import Journal
+from equipoise.federation.keeper import Keeper
 from equipoise.federation.people import People
 from equipoise.federation.roster import Register
 from equipoise.federation.run import Centre, Progress
 from equipoise.federation.site import Site
-from equipoise.ledger.entry import Entry
+from equipoise.federation.spent import Spent
 from equipoise.ledger.log import Log
+from equipoise.plan import KEEPER, Plan
 from equipoise.study import folders
 from equipoise.study.compile import ROSTER_K, K, check_follows, compile_plan, public_study
 from equipoise.study.inputs import Inputs, read_inputs
-from equipoise.study.writing import Outcome, close, write
+from equipoise.study.writing import Outcome, close, enter_parties, write
 from equipoise.transports.local import Handle, LocalTransport
 
 
@@ -55,24 +58,26 @@ def _run(
     inputs: Inputs, work: Path, homes: Path, progress: Progress | None, began: float
 ) -> Outcome:
     out, study = work / "out", inputs.study
-    names = sorted(inputs.loaded)
+    keepers = (KEEPER,) if study.protection.keeper else ()
+    names = sorted((*inputs.loaded, *keepers))
     identities = {name: Identity.at(homes / name, name) for name in [*names, CENTRE]}
     peers = Peers({name: identity.signing_key for name, identity in identities.items()})
+    keeper = agreement.keeper(public_study(study), peers.keys)
     broken: list[Exception] = []
     with ExitStack() as stack:
         logs = {n: stack.enter_context(_log(out, study.id, i)) for n, i in identities.items()}
         log = logs[CENTRE]
-        sites = [{"name": n, "public_key": peers.keys[n].hex()} for n in names]
-        log.append(Entry("sites", {"sites": sites}))
+        enter_parties(log, peers.keys, keeper)
         handles: dict[str, Handle] = {}
         for name in names:
-            journal = Journal(work / "journals" / name)
-            desk = _desk(inputs, identities[name], peers, journal, logs[name])
-            site = Site(_people(inputs, name, homes / name), desk, out / "sites" / name)
-            handles[name] = _kept(site.handle, broken)
+            spent, journal = Spent(homes / name), Journal(work / "journals" / name)
+            stack.callback(_settle, spent, logs[name])
+            desk = _desk(inputs, identities[name], peers, journal, logs[name], spent)
+            party = Keeper(desk) if name == KEEPER else _site(inputs, desk, homes, out)
+            handles[name] = _kept(party.handle, broken)
         transport = LocalTransport(handles)
         stack.callback(transport.close)
-        compiled = partial(compile_plan, study, inputs.variants)
+        compiled = partial(compile_plan, study, inputs.variants, keeper=keeper)
         centre = Centre(identities[CENTRE], peers, transport, log, compiled, {}, progress)
         try:
             done = centre.run(public_study(study), inputs.variants.digest().hex())
@@ -85,19 +90,36 @@ def _run(
         return Outcome(out, outcome, log.root.hex())
 
 
-def _desk(inputs: Inputs, identity: Identity, peers: Peers, journal: Journal, ledger: Log) -> Desk:
-    """Return a site's desk, with a steward who approves what the study file comes to."""
+def _desk(
+    inputs: Inputs, identity: Identity, peers: Peers, journal: Journal, ledger: Log, spent: Spent
+) -> Desk:
+    """Return a party's desk, with a steward who approves what the study file comes to."""
     study, variants = inputs.study, inputs.variants
+
+    def approve(plan: Plan) -> None:
+        check_follows(study, variants, plan)
+        if identity.name != KEEPER:
+            spent.reserve(plan)
+
     return Desk(
         identity=identity,
         peers=peers,
         study=public_study(study),
         variants=variants.digest().hex(),
         publics={},
-        approve=partial(check_follows, study, variants),
+        approve=approve,
         journal=journal,
         ledger=ledger,
     )
+
+
+def _settle(spent: Spent, ledger: Log) -> None:
+    spent.settle(ledger.entries())
+
+
+def _site(inputs: Inputs, desk: Desk, homes: Path, out: Path) -> Site:
+    people = _people(inputs, desk.name, homes / desk.name)
+    return Site(people, desk, out / "sites" / desk.name)
 
 
 def _people(inputs: Inputs, name: str, home: Path) -> People:
@@ -129,5 +151,5 @@ def _kept(handle: Handle, broken: list[Exception]) -> Handle:
 
 
 def _log(out: Path, study: str, identity: Identity) -> Log:
-    own = out if identity.name == CENTRE else out / "sites" / identity.name
+    own = {CENTRE: out, KEEPER: out / KEEPER}.get(identity.name, out / "sites" / identity.name)
     return Log.create(own / "ledger", f"equipoise/{study}/{identity.name}", identity.signing)

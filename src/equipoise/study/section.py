@@ -164,6 +164,19 @@ class Section:
         self.add(key, f"`{key}` is {_kind(value)}", expected, "correct it")
         return low
 
+    def number(
+        self, key: str, expected: str, fits: Callable[[float], bool], default: float | None = None
+    ) -> float:
+        """Give a finite number that fits; one without a default must be there."""
+        value = self._take(key, expected, default)
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            if fits(float(value)) or (value == default and key not in self.table):
+                return float(value)
+        elif value is None:
+            return 0.0
+        self.add(key, f"`{key}` is {_kind(value)}", expected, "correct it")
+        return 0.0
+
     def flag(self, key: str, *, default: bool) -> bool:
         """Give true or false."""
         value = self._take(key, "true or false", default)

@@ -9,9 +9,11 @@ from equipoise.errors import InputError
 from equipoise.federation import serving
 from equipoise.federation.approval import Approvals
 from equipoise.federation.identity import Identity
-from equipoise.federation.serving import Serving
+from equipoise.federation.serving import Place, Serving
+from equipoise.federation.spent import Spent
 from equipoise.genotypes import variants as variant_list
 from equipoise.genotypes.variants import Variants
+from equipoise.ledger.reading import read as read_ledger
 from equipoise.plan import Plan
 from equipoise.study import file, folders
 from equipoise.study.compile import ROSTER_K, K, check_follows, public_study
@@ -36,18 +38,22 @@ def serve(
     out: Path | None = None,
     *,
     signed: bool = True,
-    ready: Callable[[str, Parties], None] | None = None,
+    anew: bool = False,
+    ready: Callable[[str, Parties, Place], None] | None = None,
     stop: Event | None = None,
     patience: float | None = None,
 ) -> Part:
     """Take part in one run of a study, until it ends or `stop` is set.
 
+    A run that this site had begun and that has not ended is taken up where it stood.
+
     home      the site's own folder, as `federation.serving.make_home` made it
     path      the study file in the start-up folder that the coordinator handed over
     data      the file that says where the site's data are; the one in `home`
-    out       the folder for the site's ledger; a new one in `home`
+    out       the folder for the ledger of a new run; by default a new one in `home`
     signed    take part in the plan alone that the site's steward has signed; else in whatever
               plan follows from the study file
+    anew      leave a run that has not ended, and wait for another
     ready     is told the site's name and the parties, once its files are read
     patience  seconds to wait for the first contact; None to wait for as long as it takes
 
@@ -57,30 +63,42 @@ def serve(
     study, files = file.read(path), serving.read_data(data or home / serving.DATA)
     variants = variant_list.read(study.variants.list)
     parties, name = startup.read_parties(path.parent), _own_name(home)
-    target = folders.free(out or _next(home / "runs", study.id))
+    place = serving.place_of(home, study.id, out or _next(home / "runs", study.id))
+    if anew and place.begun:
+        place.end()
+        place = serving.place_of(home, study.id, out or _next(home / "runs", study.id))
+    if not place.begun:
+        folders.free(place.out)
     loaded = load_site(study, files, variants)
     if ready:
-        ready(name, parties)
+        ready(name, parties, place)
+    spent = Spent(home)
+    approvals = Approvals(home, Identity.at(home, name)) if signed else None
     ended = serving.serve(
-        said_to(study, variants, Approvals(home, Identity.at(home, name)) if signed else None),
+        said_to(study, variants, spent, approvals),
         loaded,
         name=name,
         home=home,
         startup=path.parent,
-        out=target,
+        place=place,
         stop=stop,
         patience=patience,
     )
-    return Part(ended, target)
+    if not place.begun:  # else the run may be taken up, with all that it may still ask
+        spent.settle(read_ledger(place.out / "ledger").entries)
+    return Part(ended, place.out)
 
 
-def said_to(study: Study, variants: Variants, approvals: Approvals | None = None) -> Serving:
+def said_to(
+    study: Study, variants: Variants, spent: Spent, approvals: Approvals | None = None
+) -> Serving:
     """Return what a study says to a site's process, whose steward is `approvals` if any."""
 
     def approve(plan: Plan) -> None:
         check_follows(study, variants, plan)
         if approvals is not None:
             approvals.check(plan)
+        spent.reserve(plan)
 
     return Serving(
         study.id,

@@ -89,7 +89,9 @@ def component_names(components: int) -> tuple[str, ...]:
 
 
 def steps(study: Study, sizes: Sizes) -> tuple[Step, ...]:
-    """Return every step of a study."""
+    """Return every step of a study; under noise it counts and scans, and no more."""
+    if not study.trains:
+        return (*_counts(study, sizes), _scan(study, sizes))
     return (
         *_counts(study, sizes),
         *_ancestry(study, sizes),
@@ -177,11 +179,28 @@ def _terms(study: Study, sizes: Sizes) -> dict[str, Literal]:
     a hundredth more is for rounding.
     """
     columns, names = study.covariates.columns, component_names(study.covariates.components)
-    groups = study.audit.groups if study.audit else ()
+    bounds = (*_bounds(study), *[1.01 * sqrt(sizes.people)] * len(names))
+    return {"covariates": (*columns, *names), "bounds": bounds}
+
+
+def _bounds(study: Study) -> tuple[float, ...]:
+    """Return the most that each covariate of the phenotypes may be, in absolute value."""
+    columns, groups = study.covariates.columns, study.audit.groups if study.audit else ()
     two_valued = {name for name in columns if name.casefold() == "sex" or name in groups}
-    bounds = [1.0 if name in two_valued else _BOUND for name in columns]
-    bounds += [1.01 * sqrt(sizes.people)] * len(names)
-    return {"covariates": (*columns, *names), "bounds": tuple(bounds)}
+    return tuple(1.0 if name in two_valued else _BOUND for name in columns)
+
+
+def _scan(study: Study, sizes: Sizes) -> Step:
+    """Return the scan of everybody at once: sums by fold would only have more noise."""
+    scan: dict[str, Parameter] = {
+        "people": sizes.people,
+        "n_variants": sizes.n_variants,
+        "traits": (study.trait.name,),
+        "covariates": study.covariates.columns,
+        "bounds": (*_bounds(study), 1.0),
+        "frequencies": Ref("frequency"),
+    }
+    return Step("association", "scan", scan)
 
 
 def _association(study: Study, sizes: Sizes) -> tuple[Step, ...]:

@@ -57,6 +57,8 @@ def read(folder: Path) -> Releases:
     path = folder / "results.json"
     try:
         content = json.loads(path.read_text("utf-8"))
+        if content["disclosure"].get("privacy"):
+            raise _noised(path)
         scan = _frequent(gwas_ssf.read(folder / "association.tsv"))
         return _releases(content, scan, _folds(folder, content["participants"]))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError):
@@ -65,6 +67,13 @@ def read(folder: Path) -> Releases:
         found = "results of another form"
     remedy = "name the folder that `equipoise run` wrote"
     raise InputError(Problem(str(path), None, found, "the results of a finished run", remedy))
+
+
+def _noised(path: Path) -> InputError:
+    found = "results of totals with noise"
+    expected = "exact totals: the attacks made here know no noise"
+    remedy = "go by epsilon and delta, which bound every attack: `disclosure.privacy`"
+    return InputError(Problem(str(path), None, found, expected, remedy))
 
 
 def _frequent(scan: Statistics) -> Statistics:

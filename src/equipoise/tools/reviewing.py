@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from equipoise.errors import InputError, IntegrityError
-from equipoise.federation import agreement, approval, budget, registry
+from equipoise.federation import agreement, approval, budget, costs, registry
 from equipoise.federation.budget import Disclosure
 from equipoise.ledger.entry import Entry
 from equipoise.ledger.reading import ENTRIES, load, opened_by, parse_entries, split
@@ -14,7 +14,7 @@ from equipoise.plan import Plan
 from equipoise.protections.graph import COLLUDING, COMPLETE, REACH, threshold
 
 BYTES: Final = 8
-"""That each value takes under `clear`, `masked` and `noise`."""
+"""That each value takes under `clear`, `masked` and `noise`; ciphertexts are larger."""
 
 WORDS: Final = {
     "census": "counts people, and those with the trait, in each fold",
@@ -22,6 +22,7 @@ WORDS: Final = {
     "strata": "finds groups of people of like ancestry, by sums of their places",
     "hardy": "counts genotypes of people without the trait, to find variants that were read badly",
     "ancestry_map": "counts people in the squares of a coarse map of ancestry",
+    "scan": "sums of each variant with the trait and the covariates, over everybody at once",
     "linear": "sums of each variant with the trait and the covariates: how they go together",
     "elastic_net": "sums of chosen variants with one another and the trait, for the risk model",
     "tuning": "sums that tell which of the models predicts best",
@@ -38,7 +39,21 @@ PROTECTIONS: Final = {
     "clear": "None: the coordinator sees what this site adds to each sum.",
     "masked": "Masks that cancel in the total: nobody sees what one site adds.",
     "noise": "Masks that cancel in the total, over sums to which each site has added noise.",
+    "encrypted": (
+        "Masks that cancel in the total, and encryption over them: the coordinator adds up what it"
+        " cannot read."
+    ),
+    "threshold": (
+        "Masks that cancel in the total, and encryption over them to a key that no party holds"
+        " whole; all sites together decrypt the total."
+    ),
 }
+
+KEEPER_SEES: Final = (
+    "the total of each round over all sites, what is published, and who signed; never what one"
+    " site adds, nor any person's data"
+)
+"""What a key keeper sees of encrypted sums, in words."""
 
 
 def review(plan: Plan) -> dict[str, Any]:
@@ -69,7 +84,7 @@ def review(plan: Plan) -> dict[str, Any]:
         "figures_of_this_site": list(found.figures),
         "derivable": _derivable(found),
         "columns": [asdict(columns) for columns in _worst(found)],
-        "privacy": _privacy(plan),
+        "privacy": costs.told(plan),
     }
 
 
@@ -89,7 +104,9 @@ def _step(plan: Plan, release: budget.Release) -> dict[str, Any]:
 
 def _protection(plan: Plan) -> dict[str, Any]:
     told: dict[str, Any] = {"kind": plan.protection, "what": PROTECTIONS[plan.protection]}
-    if plan.protection == "clear":
+    if plan.keeper:
+        told |= {"keeper": plan.keeper["name"], "keeper_sees": KEEPER_SEES}
+    if plan.protection in ("clear", *agreement.HOMOMORPHIC):
         return told
     n = len(plan.sites)
     held = n if n <= COMPLETE else 2 * REACH + 1
@@ -123,20 +140,6 @@ def _worst(found: Disclosure) -> list[budget.Columns]:
         max((c for c in found.columns if c.over == over), key=lambda c: c.used - c.allowed)
         for over in sorted(families)
     ]
-
-
-def _privacy(plan: Plan) -> dict[str, Any] | None:
-    account = agreement.account(plan)
-    if account is None:
-        return None
-    spent: dict[str, float] = {}
-    for row in account.planned():
-        spent[row.step] = row.epsilon
-    return {
-        "epsilon": account.budget.epsilon,
-        "delta": account.budget.delta,
-        "epsilon_after_step": spent,
-    }
 
 
 def outbox(folder: Path, centre: Path | None = None) -> dict[str, Any]:

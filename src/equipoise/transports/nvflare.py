@@ -15,15 +15,12 @@ from typing import Any, Protocol
 
 from equipoise.errors import TransportError
 from equipoise.transports import nvflare_cell
-from equipoise.transports.nvflare_cell import SCHEME, cell_name
-from equipoise.transports.nvflare_ends import POLL, CentreEnd, Handle, SiteEnd
-from equipoise.transports.nvflare_tls import CENTRE, Credentials, check_own
+from equipoise.transports.nvflare_cell import cell_name
+from equipoise.transports.nvflare_ends import CentreEnd, Handle, SiteEnd
+from equipoise.transports.nvflare_tls import CENTRE, SCHEME, Credentials, check_own
 
 PATIENCE = 600.0
 """Seconds for which a site may be silent before the run ends."""
-
-_REPLY = 3 * POLL
-"""Seconds after which a question is taken to be lost, and asked again."""
 
 _GLANCE = 0.1
 
@@ -118,13 +115,18 @@ class NvflareTransport:
                 end.end(self._session, self._exchange)
         nvflare_cell.close_cell(self._cell)
 
+    def leave(self) -> None:
+        """Stop without a word to the sites: they wait for the centre to come back."""
+        self._give_up()
+        nvflare_cell.close_cell(self._cell)
+
     def _give_up(self) -> None:
         for end in self._ends.values():
             end.give_up()
 
     def _end(self, site: str, patience: float) -> CentreEnd:
-        def link(data: bytes) -> bytes | bytearray | None:
-            return nvflare_cell.question(self._cell, site, data, _REPLY)
+        def link(data: bytes, patience: float) -> bytes | bytearray | None:
+            return nvflare_cell.question(self._cell, site, data, patience)
 
         def heard(state: str) -> None:
             self._watch.site(site, state)
@@ -140,8 +142,8 @@ def serve(
     credentials: Credentials,
     stop: Event | None = None,
     patience: float | None = None,
-) -> None:
-    """Answer the centre at `address`, `host:port`, until it says that this was all.
+) -> bool:
+    """Answer the centre at `address`, `host:port`; return whether it said that this was all.
 
     stop      set by whoever wants this to end before
     patience  seconds to wait for the first contact; None to wait for as long as it takes
@@ -163,3 +165,4 @@ def serve(
                 raise TransportError(f"no contact with the centre: {refusals[0]}")
             if not met and patience is not None and monotonic() - began > patience:
                 raise TransportError(f"no contact with the centre at {address}; is it running?")
+    return end.ended.is_set()

@@ -10,12 +10,13 @@ from threading import Condition, Event, Thread
 from time import monotonic, sleep
 from typing import Final, NamedTuple
 
-from equipoise.errors import TransportError
+from equipoise.errors import RestartedError, TransportError
 from equipoise.transports.nvflare_parcels import (
     ENDING,
     Buffer,
     Kind,
     Parcel,
+    Part,
     frames_of,
     marked,
     parts,
@@ -26,6 +27,19 @@ Handle = Callable[[Iterator[bytes]], Iterator[bytes]]
 
 POLL: Final = 5.0
 """Seconds for which a site holds a question before it says that there is nothing yet."""
+
+REPLY: Final = 2 * POLL
+"""Seconds after which a question is taken to be lost and asked again, twice as many each time.
+
+Twice as many since on a slow link an answer may be under way for that long.
+"""
+
+_LONGEST: Final = 60.0
+_FAREWELLS: Final = 3
+"""How often a site is told that this was all, where it does not say that it heard."""
+
+_SOON: Final = 1.0
+"""Seconds for which a site holds a request of one part, for its answer to go with the receipt."""
 
 _SESSIONS: Final = 1000
 """How many earlier sessions a site remembers, so as not to take them up again."""
@@ -97,14 +111,24 @@ class SiteEnd:
         if asked.kind is not Kind.GET:
             taken = call.request.put(asked.number, asked.kind, asked.body, self._poll)
             kinds = {True: Kind.TAKEN, False: Kind.LATER, None: Kind.GONE}
-            return asked.answer(kinds[taken])
+            whole = taken and asked.number == 0 and asked.kind is Kind.LAST
+            return (whole and self._prompt(asked, call)) or asked.answer(kinds[taken])
         try:
             found = call.answer.get(asked.number, self._poll)
         except TransportError:
             return asked.answer(Kind.GONE)
-        if found is None:
-            return asked.answer(Kind.LATER)
-        return asked.answer(Kind.GIVEN if found[0] is Kind.PART else found[0], found[1])
+        return _given(asked, found) if found else asked.answer(Kind.LATER)
+
+    def _prompt(self, asked: Parcel, call: _Call) -> Parcel | None:
+        """Return the first part of the answer to a request of one part, if that comes soon.
+
+        So most exchanges take one question, and not a second one that asks for the answer.
+        """
+        try:
+            found = call.answer.get(0, min(self._poll, _SOON))
+        except TransportError:
+            return None
+        return _given(asked, found) if found else None
 
     def _found(self, asked: Parcel) -> _Call | None:
         """Return the exchange that a question belongs to, begun where it is a new one."""
@@ -132,8 +156,13 @@ class SiteEnd:
         return asked.answer(Kind.TAKEN)
 
 
-Link = Callable[[bytes], bytes | bytearray | None]
-"""Carries one question to a site; returns its answer, None where none came in time."""
+def _given(asked: Parcel, found: tuple[Kind, Part]) -> Parcel:
+    """Return the answer that gives a part of the site's answer."""
+    return asked.answer(Kind.GIVEN if found[0] is Kind.PART else found[0], found[1])
+
+
+Link = Callable[[bytes, float], bytes | bytearray | None]
+"""Carries one question to a site; returns its answer, None where none came in so many seconds."""
 
 Heard = Callable[[str], None]
 """Is told what a site is at: `asked`, `at work`, `answering`, `answered`, `silent`, `connected`."""
@@ -146,44 +175,47 @@ class CentreEnd:
         """`patience` is for how many seconds a site may be silent."""
         self._site, self._link, self._patience, self._heard = site, link, patience, heard
         self._answer = Buffer()
-        self._begun = Event()
 
     def begin(self, session: bytes, exchange: int, frames: Iterable[bytes]) -> Iterator[bytes]:
         """Send a request, fetch its answer ahead, and return it as it comes."""
-        self._answer, self._begun = Buffer(), Event()
-        first = Parcel(Kind.PART, session, exchange, 0)
-        own = self._answer, self._begun, first
-        Thread(target=self._send, args=(*own, frames), daemon=True).start()
-        Thread(target=self._fetch, args=own, daemon=True).start()
+        self._answer = Buffer()
+        own = self._answer, Parcel(Kind.PART, session, exchange, 0), frames
+        Thread(target=self._send, args=own, daemon=True).start()
         return frames_of(self._answer.stream())
 
     def give_up(self) -> None:
         """Let go of the exchange under way."""
         self._answer.break_off()
-        self._begun.set()
 
     def end(self, session: bytes, exchange: int) -> None:
-        """Tell the site that there will be no more exchanges; whether it hears is not known."""
-        self._link(Parcel(Kind.END, session, exchange, 0).to_bytes())
+        """Tell the site that there will be no more exchanges, a few times where it says nothing."""
+        ended = Parcel(Kind.END, session, exchange, 0)
+        for _ in range(_FAREWELLS):
+            if _reply(self._link(ended.to_bytes(), REPLY / 2), ended):
+                return
 
-    def _send(self, answer: Buffer, begun: Event, first: Parcel, frames: Iterable[bytes]) -> None:
+    def _send(self, answer: Buffer, first: Parcel, frames: Iterable[bytes]) -> None:
+        """Hand the request over; what came of its first part begins the answer."""
         self._heard("asked")
         try:
             for number, (kind, body) in enumerate(marked(parts(frames), Kind.LAST, Kind.CUT)):
                 parcel = first._replace(kind=kind, number=number, body=body)
-                while self._ask(answer, parcel).kind is Kind.LATER:
+                while (got := self._ask(answer, parcel)).kind is Kind.LATER:
                     pass
-                begun.set()
+                if number == 0 and kind is Kind.PART:  # the answer may come before the rest went
+                    Thread(target=self._fetch, args=(answer, first), daemon=True).start()
+                elif number == 0:
+                    self._fetch(answer, first, got)
         except TransportError as error:
-            answer.break_off(str(error))
-            begun.set()
+            answer.break_off(error)
 
-    def _fetch(self, answer: Buffer, begun: Event, first: Parcel) -> None:
-        begun.wait()
+    def _fetch(self, answer: Buffer, first: Parcel, got: Parcel | None = None) -> None:
+        """Fetch the answer, from what was `got` of it already."""
         number, said = 0, ""
         try:
             while True:
-                got = self._ask(answer, first._replace(kind=Kind.GET, number=number))
+                if got is None or got.kind in (Kind.TAKEN, Kind.LATER):
+                    got = self._ask(answer, first._replace(kind=Kind.GET, number=number))
                 now = "at work" if got.kind is Kind.LATER else "answering"
                 if now != said:
                     self._heard(now)
@@ -196,27 +228,31 @@ class CentreEnd:
                 if kind in ENDING:
                     self._heard("answered")
                     return
-                number += 1
+                number, got = number + 1, None
         except TransportError as error:
-            answer.break_off(str(error))
+            answer.break_off(error)
 
     def _ask(self, answer: Buffer, asked: Parcel) -> Parcel:
-        """Ask until an answer comes; TransportError where none does, or it is gone."""
-        data, began, wait = asked.to_bytes(), monotonic(), 0.05
+        """Ask until an answer comes; TransportError where none does, RestartedError for `GONE`."""
+        data, began, wait, reply, silent = asked.to_bytes(), monotonic(), 0.05, REPLY, False
         while not answer.broken:
-            got = _reply(self._link(data), asked)
+            sent = monotonic()
+            got = _reply(self._link(data, reply), asked)
             if got and got.kind is Kind.GONE and not answer.broken:
-                raise TransportError(
+                raise RestartedError(
                     f"site {self._site} does not know the message under way: it was restarted,"
                     " or another coordinator has taken its place"
                 )
             if got:
-                if wait > 1:
+                if silent:
                     self._heard("connected")
                 return got
-            if wait > 1:
+            now = monotonic()
+            if now - sent >= reply:  # not one that could not be sent, or whose connection broke
+                reply, silent = min(2 * reply, _LONGEST), True
+            if silent := silent or wait > 1:
                 self._heard("silent")
-            if monotonic() - began > self._patience:
+            if now - began > self._patience:
                 raise TransportError(
                     f"site {self._site} gave no answer for {self._patience:g} seconds;"
                     " see whether its process runs and the network lets it through"

@@ -40,6 +40,10 @@ _HEAD: Final = struct.Struct(">4sBB16sQQ")
 _LENGTH: Final = struct.Struct(">Q")
 
 
+Part = tuple[bytes | memoryview, ...]
+"""Bytes that one parcel carries, in pieces: they are put together, and copied, once, there."""
+
+
 class Kind(IntEnum):
     """What a parcel is: the first five are the centre's, the others a site's."""
 
@@ -66,12 +70,12 @@ class Parcel(NamedTuple):
     session: bytes
     exchange: int
     number: int
-    body: bytes | memoryview = b""
+    body: Part = ()
 
     def to_bytes(self) -> bytes:
         """Return what goes over the link."""
         head = _HEAD.pack(_MAGIC, _VERSION, self.kind, self.session, self.exchange, self.number)
-        return b"".join((head, self.body))
+        return b"".join((head, *self.body))
 
     @staticmethod
     def from_bytes(data: bytes | bytearray) -> "Parcel":
@@ -81,15 +85,15 @@ class Parcel(NamedTuple):
         magic, version, kind, session, exchange, number = _HEAD.unpack_from(data)
         if (magic, version) != (_MAGIC, _VERSION):
             raise ValueError("not a parcel of this version")
-        return Parcel(Kind(kind), session, exchange, number, memoryview(data)[_HEAD.size :])
+        return Parcel(Kind(kind), session, exchange, number, (memoryview(data)[_HEAD.size :],))
 
-    def answer(self, kind: Kind, body: bytes | memoryview = b"") -> "Parcel":
+    def answer(self, kind: Kind, body: Part = ()) -> "Parcel":
         """Return an answer to this question."""
         return Parcel(kind, self.session, self.exchange, self.number, body)
 
 
-def parts(frames: Iterable[bytes], size: int = PART) -> Iterator[bytes]:
-    """Yield the frames, each behind its length, as one stream cut into parts of `size`."""
+def parts(frames: Iterable[bytes], size: int = PART) -> Iterator[Part]:
+    """Yield the frames, each behind its length, as one stream cut into parts of `size` bytes."""
     waiting: list[bytes | memoryview] = []
     filled = 0
     for frame in frames:
@@ -97,16 +101,16 @@ def parts(frames: Iterable[bytes], size: int = PART) -> Iterator[bytes]:
             rest = piece
             while filled + len(rest) >= size:
                 room = size - filled
-                yield b"".join([*waiting, rest[:room]])
+                yield (*waiting, rest[:room])
                 rest, filled, waiting = rest[room:], 0, []
             if rest:
                 waiting.append(rest)
                 filled += len(rest)
     if waiting:
-        yield b"".join(waiting)
+        yield tuple(waiting)
 
 
-def frames_of(stream: Iterable[bytes | memoryview]) -> Iterator[bytes]:
+def frames_of(stream: Iterable[Part]) -> Iterator[bytes]:
     """Yield the frames that `parts` cut; TransportError where the last is not whole."""
     reader = _Reader(iter(stream))
     while reader.has(1):
@@ -119,7 +123,7 @@ def frames_of(stream: Iterable[bytes | memoryview]) -> Iterator[bytes]:
 class _Reader:
     """Takes so many bytes at a time from parts of any size, and copies each byte once."""
 
-    def __init__(self, stream: Iterator[bytes | memoryview]) -> None:
+    def __init__(self, stream: Iterator[Part]) -> None:
         self._stream = stream
         self._held: deque[memoryview] = deque()
         self._size = 0
@@ -130,8 +134,8 @@ class _Reader:
             part = next(self._stream, None)
             if part is None:
                 return False
-            self._held.append(memoryview(part))
-            self._size += len(part)
+            self._held.extend(memoryview(piece) for piece in part if piece)
+            self._size += sum(map(len, part))
         return True
 
     def take(self, wanted: int) -> bytes:
@@ -151,9 +155,9 @@ class _Reader:
         return b"".join(pieces)
 
 
-def marked(stream: Iterable[bytes], last: Kind, cut: Kind) -> Iterator[tuple[Kind, bytes]]:
+def marked(stream: Iterable[Part], last: Kind, cut: Kind) -> Iterator[tuple[Kind, Part]]:
     """Yield the parts, the last marked as `last`; where the stream fails, `cut` ends them."""
-    held: bytes | None = None
+    held: Part | None = None
     kind = last
     try:
         for part in stream:
@@ -165,7 +169,7 @@ def marked(stream: Iterable[bytes], last: Kind, cut: Kind) -> Iterator[tuple[Kin
         if held is not None:
             yield Kind.PART, held
         held, kind = None, cut
-    yield kind, held or b""
+    yield kind, held or ()
 
 
 class Buffer:
@@ -177,26 +181,24 @@ class Buffer:
 
     def __init__(self) -> None:
         self._changed = Condition()
-        self._held: deque[tuple[Kind, bytes | memoryview]] = deque()
+        self._held: deque[tuple[Kind, Part]] = deque()
         self._first = 0  # the number of the first part held
         self._ended = self._broken = False
-        self._reason = "the other side broke off in mid-message"
+        self._error = TransportError("the other side broke off in mid-message")
 
     @property
     def broken(self) -> bool:
         """Whether either side has let go."""
         return self._broken
 
-    def break_off(self, reason: str = "") -> None:
-        """Let both sides go; the reader is told the first reason that there was."""
+    def break_off(self, error: TransportError | None = None) -> None:
+        """Let both sides go; the reader is told the first error that there was."""
         with self._changed:
             if not self._broken:
-                self._broken, self._reason = True, reason or self._reason
+                self._broken, self._error = True, error or self._error
             self._changed.notify_all()
 
-    def put(
-        self, number: int, kind: Kind, body: bytes | memoryview, patience: float | None
-    ) -> bool | None:
+    def put(self, number: int, kind: Kind, body: Part, patience: float | None) -> bool | None:
         """Take a part, once; return whether there was room for it within `patience` seconds.
 
         None where it is not the next one, or nobody reads any more.
@@ -216,7 +218,7 @@ class Buffer:
             self._changed.notify_all()
             return True
 
-    def get(self, number: int, patience: float | None) -> tuple[Kind, bytes | memoryview] | None:
+    def get(self, number: int, patience: float | None) -> tuple[Kind, Part] | None:
         """Return a part, and drop those before it; None where it is not there in time.
 
         Raises TransportError where it never will be: it was dropped, or the other side
@@ -230,22 +232,22 @@ class Buffer:
                 self._changed.notify_all()
             self._changed.wait_for(lambda: self._broken or number < self._next, patience)
             if self._broken or not self._first <= number <= self._next:
-                raise TransportError(self._reason)
+                raise type(self._error)(*self._error.args)
             return self._held[number - self._first] if number < self._next else None
 
-    def fill(self, stream: Iterator[bytes], last: Kind, cut: Kind) -> None:
+    def fill(self, stream: Iterator[Part], last: Kind, cut: Kind) -> None:
         """Put all parts in, the last marked as `last`, or as `cut` where the stream failed."""
         for number, (kind, part) in enumerate(marked(stream, last, cut)):
             if not self.put(number, kind, part, None):
                 return
 
-    def stream(self) -> Iterator[bytes | memoryview]:
+    def stream(self) -> Iterator[Part]:
         """Yield the parts as they come; TransportError where they are cut off."""
         number = 0
         while True:
             found = self.get(number, None)
             if found is None or found[0] in (Kind.CUT, Kind.BROKEN):
-                raise TransportError(self._reason)
+                raise type(self._error)(*self._error.args)
             if found[1]:
                 yield found[1]
             if found[0] in ENDING:

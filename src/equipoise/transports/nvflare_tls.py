@@ -17,6 +17,12 @@ from equipoise.errors import InputError
 CENTRE: Final = "centre"
 """The name in the centre's certificate."""
 
+SCHEME: Final = "eqp"
+"""The scheme of addresses that are reached so."""
+
+WIRE: Final = "equipoise"
+"""Under which name what a connection is made with holds its `Wire`."""
+
 HANDSHAKE: Final = 20.0
 """Seconds within which the other side must have shown who it is."""
 
@@ -94,6 +100,8 @@ def context_of(credentials: Credentials, listens: bool) -> ssl.SSLContext:
     """Return a context for TLS 1.3 in which both sides show a certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if listens else ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    if listens:
+        context.num_tickets = 0  # no session is resumed, so that every connection is checked
     context.check_hostname = False  # `Wire.peer` checks the name, which is no host's
     context.verify_mode = ssl.CERT_REQUIRED
     try:

@@ -66,11 +66,12 @@ def association(run: Run, table: Statistics, left_out: list[str]) -> dict[str, A
         "covariates": adjusted,
         "left_out": left_out,
         "lambda_gc": digits(np.median(known) / MEDIAN_CHI2) if len(known) else None,
-        "top": _top(table),
+        "top": top(table),
     }
 
 
-def _top(table: Statistics) -> list[dict[str, Any]]:
+def top(table: Statistics) -> list[dict[str, Any]]:
+    """Return the strongest variants, the smallest p first."""
     p = np.nan_to_num(table.neg_log_10_p_value, nan=-1.0)
     order = np.argsort(-p, kind="stable")[:TOP]
     return [row(table, int(i)) for i in order if p[i] >= 0]

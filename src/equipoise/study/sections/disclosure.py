@@ -10,6 +10,7 @@ from equipoise.federation.budget import Build, Columns
 from equipoise.federation.budget import disclosure as derivable
 from equipoise.federation.run import Run
 from equipoise.solvers.membership import membership_auc, membership_power
+from equipoise.study.sections import noised
 from equipoise.study.sections.numbers import digits
 
 ALARMS: Final = {"power_5": 0.05, "power_01": 0.001}
@@ -20,7 +21,7 @@ def disclosure(run: Run, build: Build) -> dict[str, Any]:
     """Return the section `disclosure`."""
     found = derivable(run.plan, build)
     said = {**asdict(found), "columns": _columns(found.columns)}
-    return {**said, "membership": _membership(run)}
+    return {**said, "membership": _membership(run), "privacy": noised.privacy(run)}
 
 
 def _columns(columns: Sequence[Columns]) -> list[dict[str, Any]]:

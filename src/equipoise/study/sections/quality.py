@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from equipoise.analyses.frequency import Frequencies
 from equipoise.analyses.hardy import LEAST_P, HardyWeinberg
@@ -18,12 +19,12 @@ from equipoise.study.steps import CALL_RATE, LEAST_FREQUENCY
 def quality(run: Run, loaded: Mapping[str, Loaded]) -> dict[str, Any]:
     """Return the section `quality`."""
     counts: Frequencies = run.results["frequency"]
-    hardy: HardyWeinberg = run.results["quality"]
-    failed = hardy.failed & counts.used
+    hardy: HardyWeinberg | None = run.results.get("quality")
+    failed = np.zeros(len(counts.used), np.bool_) if hardy is None else hardy.failed & counts.used
     removed = {
         f"call rate under {CALL_RATE} %": counts.low_call_rate,
         f"fewer than {counts.floor} minor alleles": counts.rare,
-        "Hardy-Weinberg": failed,
+        **({} if hardy is None else {"Hardy-Weinberg": failed}),
     }
     return {
         "variants": {
@@ -31,18 +32,22 @@ def quality(run: Run, loaded: Mapping[str, Loaded]) -> dict[str, Any]:
             "used": int(np.count_nonzero(counts.used & ~failed)),
             "removed": {reason: int(np.count_nonzero(which)) for reason, which in removed.items()},
         },
-        "hardy_weinberg": {
-            "tested": int(np.count_nonzero(hardy.tested)),
-            "failed": int(np.count_nonzero(failed)),
-            "neg_log_10_p_limit": LEAST_P,
-            "controls_by_stratum": [few(int(n), run.plan.k) for n in hardy.controls if n],
-            "tested_in": _tested_in(hardy.strata),
-        },
+        "hardy_weinberg": None if hardy is None else _hardy(hardy, failed, run.plan.k),
         "sites": {site: _site(own, run.plan.k) for site, own in sorted(loaded.items())},
         "call_rate_limit": LEAST_CALLED,
         "minor_allele_limit": counts.floor,
         "minor_allele_frequency_limit": LEAST_FREQUENCY,
         "least_matched": LEAST_MATCHED,
+    }
+
+
+def _hardy(found: HardyWeinberg, failed: NDArray[np.bool_], k: int) -> dict[str, Any]:
+    return {
+        "tested": int(np.count_nonzero(found.tested)),
+        "failed": int(np.count_nonzero(failed)),
+        "neg_log_10_p_limit": LEAST_P,
+        "controls_by_stratum": [few(int(n), k) for n in found.controls if n],
+        "tested_in": _tested_in(found.strata),
     }
 
 

@@ -1,0 +1,145 @@
+"""What a site has spent of its people's privacy: over all runs of a study, in the site's home.
+
+A run's whole budget is entered before the site signs its plan, and what it did not ask for is
+given back once it has ended, by what the site's own ledger says left. A run that is broken off
+where nothing can be given back counts as spent whole. Charges are in zero-concentrated privacy,
+which adds up over runs (`accounting`).
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from math import isfinite
+from pathlib import Path
+from typing import Any, cast
+
+from equipoise.errors import DisclosureError, IntegrityError
+from equipoise.federation import agreement
+from equipoise.ledger.entry import Entry
+from equipoise.plan import Plan
+from equipoise.protections.accounting import Account, Budget, epsilon_of
+
+NAME = "spent.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one run of a study has spent or may still spend, as rho."""
+
+    study: str
+    run: str
+    rho: float
+    settled: bool
+
+
+class Spent:
+    """A site's private record of what its noised rounds have spent, one charge a run."""
+
+    def __init__(self, home: Path) -> None:
+        """Keep it in the site's home, which belongs to the site alone."""
+        self._path = home / NAME
+        self._plan: Plan | None = None
+
+    def charges(self, study: str) -> list[Charge]:
+        """Return the charges of a study, the last word on each run; IntegrityError if altered."""
+        if not self._path.exists():
+            return []
+        latest: dict[str, Charge] = {}
+        for number, line in enumerate(self._path.read_bytes().splitlines(), start=1):
+            charge = _read(self._path, number, line)
+            if charge.study == study:
+                latest[charge.run] = charge
+        return list(latest.values())
+
+    def check(self, plan: Plan) -> None:
+        """Raise DisclosureError where the study's budget does not hold one more such run."""
+        account = agreement.account(plan)
+        if account is None:
+            return
+        run, delta = plan.digest().hex(), account.budget.delta
+        earlier = [c for c in self.charges(plan.id) if c.run != run]
+        spent = sum((Fraction(charge.rho) for charge in earlier), Fraction(0))
+        whole = study_budget(plan, account)
+        if spent + Fraction(_whole(account)) <= Fraction(whole.rho):
+            return
+        raise DisclosureError(
+            f"one more run of {plan.id} is beyond the privacy budget of the study at this site: of"
+            f" epsilon = {whole.epsilon:g} at delta = {delta:g},"
+            f" {epsilon_of(float(spent), delta):.4g} is spent by {len(earlier)} earlier runs;"
+            " nothing was sent: go by the results there are, or agree on a greater"
+            " `study_epsilon`"
+        )
+
+    def reserve(self, plan: Plan) -> None:
+        """Enter a run with its whole budget, before its plan is signed; once for each run.
+
+        Again where what it had left was given back: it may have been taken up since.
+        """
+        account = agreement.account(plan)
+        if account is None:
+            return
+        self.check(plan)
+        self._plan, run = plan, plan.digest().hex()
+        held = (charge.run == run and not charge.settled for charge in self.charges(plan.id))
+        if not any(held):
+            self._enter(Charge(plan.id, run, _whole(account), False))
+
+    def settle(self, entries: Iterable[Entry]) -> None:
+        """Give back what the run did not ask for; `entries` are those of the site's own ledger."""
+        plan, self._plan = self._plan, None
+        account = agreement.account(plan) if plan else None
+        if plan is None or account is None:
+            return
+        asked = {
+            tuple(str(entry.body[key]) for key in ("step", "round", "attempt"))
+            for entry in entries
+            if entry.kind == "release" and str(entry.body["phase"]).startswith("round")
+        }
+        done = [step for step, _, _ in sorted(asked)]
+        rho = account.spent(done).rho
+        self._enter(Charge(plan.id, plan.digest().hex(), rho, True))
+
+    def told(self, plan: Plan) -> str:
+        """Say what earlier runs of the study have spent; DisclosureError where it is too much."""
+        self.check(plan)
+        account, charges = agreement.account(plan), self.charges(plan.id)
+        if account is None or not charges:
+            return "nothing spent by earlier runs"
+        spent = epsilon_of(sum(c.rho for c in charges), account.budget.delta)
+        return f"epsilon {spent:.3g} spent by {len(charges)} earlier runs"
+
+    def _enter(self, charge: Charge) -> None:
+        told = {name: getattr(charge, name) for name in Charge.__slots__}
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._path.open("ab") as file:
+            file.write(json.dumps(told).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def study_budget(plan: Plan, account: Account) -> Budget:
+    """Return what all runs of a study may spend together: that of one run if nothing is said."""
+    told = (plan.privacy or {}).get("study_epsilon", account.budget.epsilon)
+    return Budget(float(told), account.budget.delta)
+
+
+def _whole(account: Account) -> float:
+    return account.spent([s.step for s in account.stages for _ in range(s.rounds)]).rho
+
+
+def _read(path: Path, number: int, line: bytes) -> Charge:
+    try:
+        told = cast("dict[str, Any]", json.loads(line))
+        charge = Charge(**told)
+        well = isfinite(charge.rho) and charge.rho >= 0
+    except (ValueError, TypeError) as error:
+        raise _altered(path, number) from error
+    if not well:
+        raise _altered(path, number)
+    return charge
+
+
+def _altered(path: Path, number: int) -> IntegrityError:
+    return IntegrityError(f"{path}:{number}: no charge of a run; restore the file from a copy")

@@ -1,0 +1,122 @@
+"""The small study of `building` with encrypted sums: a key keeper besides, honest or not."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from equipoise.federation import agreement, wire
+from equipoise.federation.desk import Desk
+from equipoise.federation.identity import CENTRE, Identity
+from equipoise.federation.journal import Journal
+from equipoise.federation.keeper import Keeper
+from equipoise.federation.run import Centre, Run
+from equipoise.federation.wire import Envelope
+from equipoise.ledger.entry import Entry
+from equipoise.ledger.log import Log
+from equipoise.plan import KEEPER, Member, Plan
+from equipoise.study.records import Protection
+from equipoise.transport import Transport
+from equipoise.transports.local import LocalTransport
+from federation.building import Federation, build, plan_of
+
+NAME = "University of North"
+
+Change = Callable[[Envelope], Iterable[Envelope]]
+"""What a centre that meddles sends the keeper instead of a message: others, in turn."""
+
+
+def unverified(name: str, signature: bytes, content: bytes) -> None:
+    """Take any signature."""
+
+
+@dataclass
+class Kept:
+    """A federation and its keeper."""
+
+    federation: Federation
+    keeper: Keeper
+    desk: Desk
+
+    def compiled(self, members: tuple[Member, ...]) -> Plan:
+        federation = self.federation
+        keeper = agreement.keeper(federation.public, federation.peers.keys)
+        return replace(plan_of(federation.study, members), keeper=keeper)
+
+    def run(self, change: Change | None = None) -> Run:
+        """Run the study to its end; what the keeper is sent goes through `change`."""
+        federation = self.federation
+        identity = federation.identities[CENTRE]
+        log = Log.create(federation.root / "ledger", "equipoise/made-up/centre", identity.signing)
+        handles = {name: site.handle for name, site in federation.sites.items()}
+        local = LocalTransport({**handles, KEEPER: self.keeper.handle})
+        transport: Transport = Meddling(local, identity, change) if change else local
+        try:
+            centre = Centre(identity, federation.peers, transport, log, self.compiled, {})
+            done = centre.run(federation.public, federation.variants)
+            centre.close(done)
+            return done
+        finally:
+            transport.close()
+            log.close()
+            self.desk.ledger.close()
+            federation.close()
+
+    def entries(self, kind: str) -> list[Entry]:
+        return [entry for entry in self.desk.ledger.entries() if entry.kind == kind]
+
+
+def build_kept(root: Path) -> Kept:
+    """Return a federation of four sites whose study has encrypted sums."""
+    federation = build(root, kind="encrypted")
+    federation.study = replace(federation.study, protection=Protection("encrypted", keeper=NAME))
+    identity = Identity.create(KEEPER)
+    federation.identities[KEEPER] = identity
+    keys: Any = federation.peers.keys
+    keys[KEEPER] = identity.signing_key
+    desk = Desk(
+        identity=identity,
+        peers=federation.peers,
+        study=federation.public,
+        variants=federation.variants,
+        publics={},
+        approve=lambda plan: None,
+        journal=Journal(root / "journals" / KEEPER),
+        ledger=Log.create(root / KEEPER / "ledger", "equipoise/made-up/keeper", identity.signing),
+    )
+    kept = Kept(federation, Keeper(desk), desk)
+
+    def compiles(plan: Plan) -> None:
+        assert kept.compiled(plan.members).digest() == plan.digest()
+
+    for one in (*federation.desks.values(), desk):
+        one.study, one.approve = federation.public, compiles
+    return kept
+
+
+@dataclass
+class Meddling:
+    """A transport that gives the keeper other messages than the centre meant, signed by it."""
+
+    inner: Transport
+    identity: Identity
+    change: Change
+    answers: list[str] = field(default_factory=list[str])
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        return self.inner.sites
+
+    def exchange(self, requests: Mapping[str, Iterable[bytes]]) -> Mapping[str, Iterator[bytes]]:
+        if set(requests) != {KEEPER}:
+            return self.inner.exchange(requests)
+        meant = wire.read(iter(list(requests[KEEPER])), unverified)
+        meant = replace(meant, blocks=list(meant.blocks))
+        came: list[bytes] = []
+        for sent in self.change(meant):
+            frames = list(wire.frames(sent, self.identity.sign))
+            came = list(self.inner.exchange({KEEPER: frames})[KEEPER])
+        return {KEEPER: iter(came)}
+
+    def close(self) -> None:
+        self.inner.close()
