@@ -79,7 +79,7 @@ def frames(envelope: Envelope, sign: Callable[[bytes], bytes]) -> Iterator[bytes
     blocks = list(envelope.blocks)
     content = header(envelope, *digest_of(blocks))
     yield first_frame(content, sign(content))
-    yield from blocks
+    yield from map(bytes, blocks)  # a machine may give what holds bytes
 
 
 def read(stream: Iterator[bytes], verify: Callable[[str, bytes, bytes], None]) -> Envelope:

@@ -5,15 +5,24 @@ what a command for one person needs, and what shows the cost of a protection by 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from equipoise.analysis import Analysis
 from equipoise.cohort import Cohort
 from equipoise.errors import InputError
 from equipoise.federation.identity import Identity, Peers
-from equipoise.protection import Ahead, Context, Message, Party, Protection, SiteMachine
+from equipoise.protection import (
+    Ahead,
+    Context,
+    Message,
+    Party,
+    Protection,
+    SiteMachine,
+    joint_digest,
+)
 from equipoise.protections.kinds import protection
+from equipoise.protections.spool import Spool
 from equipoise.record import rounded
 from equipoise.step import Done
 from equipoise.sums import Integers, Schema, decode, encode
@@ -71,7 +80,8 @@ class Adding:
         centre = self._machine.centre(context, schema, self._ahead)
         answers: Mapping[str, Message] = {}
         while not isinstance(outcome := centre.step(answers), Done):
-            answers = {name: _step(machines[name], outcome.state[name]) for name in machines}
+            requests = _carried(outcome.state)
+            answers = {name: _step(machines[name], requests[name]) for name in machines}
         return outcome.result
 
     def _context(self, step: str) -> Context:
@@ -87,6 +97,20 @@ def _values(
     sums = analysis.summarise(cohort.restrict(schema.columns), state)
     for block, part in zip(schema.blocks, sums, strict=True):
         yield encode(block, part, cohort.n)
+
+
+def _carried(requests: Mapping[str, Message]) -> dict[str, Message]:
+    """Return requests as a wire hands them on: with the digest of what all are sent, taken once."""
+    digests: dict[int, bytes] = {}
+
+    def carried(request: Message) -> Message:
+        if not isinstance(request.blocks, Spool):
+            return request
+        if id(request.blocks) not in digests:
+            digests[id(request.blocks)] = joint_digest(request.blocks)
+        return replace(request, sha256=digests[id(request.blocks)])
+
+    return {name: carried(request) for name, request in requests.items()}
 
 
 def _step(machine: SiteMachine, request: Message) -> Message:
