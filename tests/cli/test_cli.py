@@ -216,7 +216,7 @@ def test_a_fault_at_a_site_names_its_place_and_never_what_it_broke_on(
     assert (told.returncode, told.stdout) == (4, "")
     assert "qqz" not in told.stderr
     assert "ValueError at <string>:2" in told.stderr
-    assert "refuses: the site failed; see its log" in told.stderr
+    assert "refuses: this site failed; see its log" in told.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import equipoise
-from equipoise.cli import sites, standalone
+from equipoise.cli import encrypted_scoring, sites, standalone
 from equipoise.errors import EquipoiseError, FaultError, InputError, Problem
 
 EXIT_CODES = "Exit codes: 0 done, 2 wrong input, 3 refused (consent, disclosure), 4 fault."
@@ -231,6 +231,7 @@ def verify(
 
 standalone.add_to(app)
 sites.add_to(app)
+app.add_typer(encrypted_scoring.owner, name="owner")
 
 
 def _say(as_json: bool, content: dict[str, Any], text: str) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from equipoise.artefacts import pgs_catalog
 from equipoise.genotypes.matching import LEAST_MATCHED, USED
 from equipoise.tools import score_files
-from equipoise.tools.score import score
-from equipoise.tools.sites import open_sites
+from equipoise.tools.score import Scores, score
+from equipoise.tools.sites import Sites, open_sites
 
 _MEANING = {
     "matched": "as the genotypes spell and count it",
@@ -52,15 +52,23 @@ def score_and_tell(
         build=build,
     )
     report = score_files.write(out, opened.sites, found)
-    people = {site.name: len(site.sample_ids) for site in opened.sites}
-    content: dict[str, Any] = {
+    tell(content_of(opened, found, out, report), as_json)
+
+
+def content_of(opened: Sites, found: Scores, out: Path, report: Path) -> dict[str, Any]:
+    """Return what there is to say of scores that were written."""
+    return {
         "scores": score_files.summary(found),
-        "people": people,
+        "people": {site.name: len(site.sample_ids) for site in opened.sites},
         "variants": opened.n_variants,
         "variants_only_some_sites_have": opened.only_some,
         "table": str(out),
         "report": str(report),
     }
+
+
+def tell(content: dict[str, Any], as_json: bool) -> None:
+    """Print it, as JSON or as text."""
     print(json.dumps(content, indent=1) if as_json else _text(content))
 
 
@@ -89,4 +97,12 @@ def _text(content: dict[str, Any]) -> str:
         f" site{'' if len(people) == 1 else 's'}; and {content['report']}: each weight with its"
         " reason."
     )
+    asked = content.get("encrypted")
+    if asked:
+        told = asked["weights_with_expected_dosage_from_owner"]
+        lines.append(
+            f"Scored by {asked['owner']}, which got {asked['requests']} encrypted"
+            f" request{'' if asked['requests'] == 1 else 's'}; of {told} weights the owner said"
+            " what to take for missing calls."
+        )
     return "\n".join(lines)

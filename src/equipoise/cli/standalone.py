@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from equipoise.cli.encrypted_scoring import score
 from equipoise.cli.leaking import leakage
 from equipoise.cli.simulating import simulate
 from equipoise.errors import InputError
@@ -79,41 +80,6 @@ def associate(
         executor, files, Limits(maf, call_rate, hwe), firth, whole_genome,
     )  # fmt: skip
     associate_and_tell(request, as_json)
-
-
-def score(
-    genotypes: Genotypes,
-    weights: Annotated[
-        list[Path], typer.Option("--weights", help="A scoring file; may be repeated.")
-    ],
-    out: Annotated[Path, typer.Option("--out", help="The table to write.")],
-    keep_ambiguous: Annotated[
-        bool, typer.Option("--keep-ambiguous", help="Take A/T and C/G as they are spelled.")
-    ] = False,
-    no_mean_imputation: Annotated[
-        bool, typer.Option("--no-mean-imputation", help="A missing call adds nothing.")
-    ] = False,
-    least_matched: Annotated[
-        float, typer.Option("--least-matched", help="The least share of weights to be found.")
-    ] = 0.75,
-    build: Annotated[
-        str | None, typer.Option("--build", help="Of the genotypes: GRCh37 or GRCh38.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Score everybody by scoring files of the PGS Catalog, with a reason for each weight."""
-    from equipoise.cli.scoring import score_and_tell
-
-    score_and_tell(
-        genotypes,
-        weights,
-        out,
-        keep_ambiguous=keep_ambiguous,
-        mean_imputation=not no_mean_imputation,
-        least_matched=least_matched,
-        build=build,
-        as_json=as_json,
-    )
 
 
 def pca(

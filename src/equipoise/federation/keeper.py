@@ -11,111 +11,55 @@ What is not expected is refused, and the refusal goes to the keeper's own ledger
 decryption is entered as well: whose contributions went in, and which total came out.
 """
 
-import hashlib
-import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from equipoise.errors import EquipoiseError, FaultError, ProtocolError
+from equipoise.errors import ProtocolError
 from equipoise.federation import agreement, budget, registry, wire
+from equipoise.federation.agreement import Place
 from equipoise.federation.course import Course
 from equipoise.federation.desk import Desk
+from equipoise.federation.follower import Follower
 from equipoise.federation.identity import CENTRE
 from equipoise.federation.wire import Envelope
-from equipoise.plan import KEEPER, Plan
-from equipoise.protection import Ahead, Context, Message, Party
+from equipoise.plan import KEEPER, Plan, Step
+from equipoise.protection import Ahead, Context, Message, Party, joint_digest
 from equipoise.protections.encrypted import Encrypted
 from equipoise.protections.encrypted_keeper import DIGEST, LEAST, KeyKeeper
 from equipoise.protections.secrets import unpack
 from equipoise.protections.spool import Kept, Spool
 from equipoise.step import Done
 
-logger = logging.getLogger(__name__)
 
-
-class Keeper:
+class Keeper(Follower):
     """The key keeper of one run: a desk, a key for each round, and this gate before them."""
 
     def __init__(self, desk: Desk) -> None:
         """`desk` bears the name `KEEPER`."""
-        self._desk = desk
-        self._plan: Plan | None = None
-        self._course: Course | None = None
+        super().__init__(desk)
         self._machine: KeyKeeper | None = None
         self._ahead: Ahead = {}
         self._phase = 0
-        self._broken = False
 
-    def handle(self, stream: Iterator[bytes]) -> Iterator[bytes]:
-        """Answer one message. A refusal is an answer too, and an entry in the ledger."""
-        request_id = ""
-        try:
-            request = wire.read(stream, self._desk.peers.verify)
-            request_id = request.id
-            if request.sender != CENTRE or request.body.get("to") != KEEPER:
-                raise ProtocolError("the message is not from the centre to the key keeper")
-            answer = self._desk.repeated(request.id)
-            if answer is not None:
-                wire.whole(request.blocks)
-            else:
-                place = agreement.place(request.kind, self._course, self._phase)
-                self._desk.open(place)
-                answer = self._desk.send(request, place, self._answer(request))
-                self._broken = False
-        except EquipoiseError as error:
-            answer = self._desk.refuse(error, request_id)
-        except Exception:  # whatever broke: the centre is told nothing but that it did
-            logger.exception("the key keeper failed")
-            error = FaultError("the key keeper failed; see its log")
-            answer = self._desk.refuse(error, request_id)
-        yield from answer
+    @property
+    def _who(self) -> str:
+        return "the key keeper"
 
-    def _answer(self, request: Envelope) -> Envelope:
-        kinds: Mapping[str, Callable[[Envelope], Envelope]] = {
-            "hello": self._announce,
-            "plan": self._sign_plan,
-            "agreed": self._begin,
-            "round": self._take_part,
-            "outcome": self._follow,
-            "close": self._close,
-        }
-        if request.kind not in kinds:
-            raise ProtocolError(f"no message of the kind {request.kind!r} is answered here")
-        if self._broken:
-            raise ProtocolError("the key keeper refused in the midst of the run: it has ended here")
-        if request.kind not in ("round", "outcome"):
-            wire.end(request.blocks)
-        return kinds[request.kind](request)
+    def _place(self, request: Envelope) -> Place:
+        return agreement.place(request.kind, self._course, self._phase)
 
-    def _announce(self, request: Envelope) -> Envelope:
-        """Say that the study is the one that is known here."""
-        agreement.check_study(request.body, self._desk.study, self._desk.variants)
+    def _announce(self) -> Envelope:
         return self._desk.envelope("hello", {})
 
-    def _sign_plan(self, request: Envelope) -> Envelope:
-        """Sign the plan, if it is what follows from the study and lets out no more than allowed."""
-        plan, desk = Plan.from_bytes(request.head), self._desk
-        if self._plan is not None:
-            raise ProtocolError("a plan has been signed for this run")
+    def _check(self, plan: Plan) -> None:
+        """Raise unless the plan follows from the study and lets out no more than is allowed."""
+        desk = self._desk
         parties = {name: key for name, key in desk.peers.keys.items() if name != CENTRE}
         agreement.check_plan(plan, None, parties, desk.study)
         said = {"study": dict(plan.study), "variants": plan.variants}
         agreement.check_study(said, desk.study, desk.variants)
         desk.approve(plan)
         budget.check(plan, budget.disclosure(plan, registry.build))
-        self._plan = plan
-        desk.note("plan", sha256=plan.digest().hex())
-        return desk.envelope(
-            "signed", {"signature": desk.identity.sign(agreement.content(plan)).hex()}
-        )
-
-    def _begin(self, request: Envelope) -> Envelope:
-        """Begin to follow the plan, once every party has signed it."""
-        if self._plan is None or self._course is not None:
-            raise ProtocolError("no plan waits for the other parties' signatures")
-        agreement.check_signatures(self._plan, request.body, self._desk.peers.verify)
-        self._course = Course(self._plan, registry.build, self._desk.publics)
-        return self._desk.envelope("ready", {})
 
     def _take_part(self, request: Envelope) -> Envelope:
         """Answer one phase of the round that is due: a public key, then the total."""
@@ -155,9 +99,6 @@ class Keeper:
             {"site": site, "sha256": said[:DIGEST].hex(), "signature": said[DIGEST:].hex()}
             for site, said in sorted(signed.items())
         ]
-        joint = hashlib.sha256()
-        for block in total:
-            joint.update(hashlib.sha256(block).digest())
         self._desk.note(
             "decryption",
             step=context.step,
@@ -165,35 +106,16 @@ class Keeper:
             attempt=context.attempt,
             least=LEAST,
             contributions=rows,
-            sha256=joint.hexdigest(),
+            sha256=joint_digest(total).hex(),
         )
 
-    def _follow(self, request: Envelope) -> Envelope:
-        """Adopt what the centre published, if it is what follows from the totals decrypted."""
-        course = self._running
-        agreement.check_due(request.body, agreement.published(course))
-        step, number = course.step, course.round
-        published = wire.unpack_outcome(request.blocks, registry.RECORDS)
-        course.adopt(published)
-        self._broken = True  # until the answer is written down
-        record = published.result if isinstance(published, Done) else published.state
-        digest = hashlib.sha256(wire.pack_record(record)).hexdigest()
-        self._desk.note("state", step=step.name, round=number, sha256=digest)
-        return self._desk.envelope("adopted", {})
+    def _take(self, step: Step, result: object) -> dict[str, Any]:
+        del step, result
+        return {}
 
-    def _close(self, request: Envelope) -> Envelope:
-        """End the run: seal the ledger."""
-        course, desk = self._running, self._desk
-        agreement.check_due(request.body, agreement.closing(course.plan, course.place))
-        if not course.finished:
-            raise ProtocolError("the plan has not ended")
-        desk.note("closed", reason="the plan has ended")
-        note = desk.ledger.seal()
-        root = desk.ledger.root.hex()
-        return desk.envelope("closed", {"note": note, "size": desk.ledger.size, "root": root})
-
-    @property
-    def _running(self) -> Course:
-        if self._course is None:
-            raise ProtocolError("the run has not begun")
-        return self._course
+    def _close(self, course: Course) -> dict[str, Any]:
+        """Seal the ledger."""
+        del course
+        ledger = self._desk.ledger
+        self._desk.note("closed", reason="the plan has ended")
+        return {"note": ledger.seal(), "size": ledger.size, "root": ledger.root.hex()}
