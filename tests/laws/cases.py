@@ -91,6 +91,35 @@ def _scan(rows: Rows) -> Mapping[str, Parameter]:
     }
 
 
+def _moments(rows: Rows) -> Mapping[str, Parameter]:
+    # One stratum's linkage is borrowed; two blocks, so that they do not divide the variants.
+    return {
+        **_sizes(rows),
+        "starts": (0, (rows.n_variants + 1) // 2, rows.n_variants),
+        "trait": "trait",
+        "covariates": COVARIATES,
+        "bounds": (*(4 * bound for bound in BOUNDS), 4.0),
+        "counted": (60, 60, 10),
+        "frequencies": Ref("frequency"),
+        "stratum": "stratum",
+        "borrowed": (2,),
+    }
+
+
+def _ld_blocks(rows: Rows) -> Mapping[str, Parameter]:
+    # Two chromosomes, the second of one variant; blocks of fewer variants than a window reaches.
+    return {
+        "people": rows.n,
+        "segments": (0, rows.n_variants - 1, rows.n_variants),
+        "window": 3,
+        "most": 2,
+        "counted": (60, 60, 60),
+        "frequencies": Ref("frequency"),
+        "stratum": "stratum",
+        "least_r2": 0.0537,  # no ratio of small whole numbers, so that no tie is on the limit
+    }
+
+
 PENALTIES = (0.3013, 0.2, 0.1013, 1.0)
 
 
@@ -235,6 +264,19 @@ CASES: Mapping[str, Case] = {
         dict.fromkeys(("cc", "cy", "yy", "cg", "gy", "gg"), 2.0**-22),
         "quanta are below 2^-25 here, and each site rounds to the nearest",
         rounding=2.0**-19,  # columns lie on a grid of 2^-26; a third difference weighs it by 8
+    ),
+    "moments": Case(
+        _moments,
+        dict.fromkeys(("people", "cc", "cy", "yy", "gc", "gy", "squares", "gg"), 2.0**-22),
+        "quanta are below 2^-25 here, and each site rounds to the nearest",
+        columns=strata,
+        rounding=2.0**-19,  # as in `scan`
+    ),
+    "ld_blocks": Case(
+        _ld_blocks,
+        dict.fromkeys(("cut", "within"), 0.04),
+        "squared correlations lie on one or on neighbouring points of a grid of 2^-10; 33 pairs",
+        columns=strata,
     ),
     "elastic_net": Case(
         _elastic_net,

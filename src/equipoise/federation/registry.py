@@ -13,7 +13,10 @@ from equipoise.analyses.components import ComponentLoadings, Components, Compone
 from equipoise.analyses.elastic import ElasticNet
 from equipoise.analyses.frequency import Frequencies, Frequency, FrequencyState
 from equipoise.analyses.hardy import Hardy, HardyState, HardyWeinberg
+from equipoise.analyses.ld_blocks import LdBlocks, LdBlockSearch, LdBlocksState
 from equipoise.analyses.linear import Association, LinearScan, LinearState
+from equipoise.analyses.moment_totals import MomentsState, MomentTotals
+from equipoise.analyses.moments import Moments
 from equipoise.analyses.nets import ElasticState, Nets
 from equipoise.analyses.performance import Performance, PerformanceResult, PerformanceState
 from equipoise.analyses.pruning import Pruned, Pruning, PruningState
@@ -39,6 +42,8 @@ ANALYSES: Mapping[str, type] = {
     "ancestry_map": AncestryMap,
     "linear": LinearScan,
     "scan": Scan,
+    "ld_blocks": LdBlockSearch,
+    "moments": Moments,
     "elastic_net": ElasticNet,
     "tuning": Tuning,
     "calibration": Calibration,
@@ -66,6 +71,10 @@ RECORDS: Mapping[str, type] = {
         Association,
         ScanState,
         ScanTotals,
+        LdBlocksState,
+        LdBlocks,
+        MomentsState,
+        MomentTotals,
         ElasticState,
         Nets,
         TuningState,

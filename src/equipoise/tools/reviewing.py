@@ -17,6 +17,10 @@ BYTES: Final = 8
 """That each value takes under `clear`, `masked` and `noise`; ciphertexts are larger."""
 
 WORDS: Final = {
+    "moments": (
+        "sums of variants with one another, the trait and the covariates, by stratum, fold and LD block"
+    ),
+    "ld_blocks": "sums of near variants with one another, by stratum, to find blocks of linkage",
     "census": "counts people, and those with the trait, in each fold",
     "frequency": "counts, for each variant, the calls and the effect alleles",
     "strata": "finds groups of people of like ancestry, by sums of their places",
