@@ -17,10 +17,6 @@ BYTES: Final = 8
 """That each value takes under `clear`, `masked` and `noise`; ciphertexts are larger."""
 
 WORDS: Final = {
-    "moments": (
-        "sums of variants with one another, the trait and the covariates, by stratum, fold and LD block"
-    ),
-    "ld_blocks": "sums of near variants with one another, by stratum, to find blocks of linkage",
     "census": "counts people, and those with the trait, in each fold",
     "frequency": "counts, for each variant, the calls and the effect alleles",
     "strata": "finds groups of people of like ancestry, by sums of their places",
@@ -36,6 +32,10 @@ WORDS: Final = {
     "components": "sums of genotypes along a few directions, for components of ancestry",
     "performance": "counts of people by score, with and without the trait",
     "recalibration": "sums that tell whether the score means the same in each group",
+    "moments": (
+        "sums of variants with one another, the trait and the covariates, by stratum, fold and LD block"
+    ),
+    "ld_blocks": "sums of near variants with one another, by stratum, to find blocks of linkage",
 }
 """What each analysis asks of the sites, for who is no statistician."""
 
