@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from equipoise.errors import IntegrityError, ProtocolError
 from equipoise.federation import tape
+from equipoise.protection import joint_digest
 
 _MESSAGE: Final = ".message"
 _TOTAL: Final = ".total"
@@ -205,10 +206,7 @@ class Journal:
         """Whether the blocks in the spool are those of an answer."""
         if tape.ending(self._spool) is not tape.End.WHOLE:
             return False
-        joint = hashlib.sha256()
-        for block in tape.play(self._spool):
-            joint.update(hashlib.sha256(block).digest())
-        return joint.hexdigest() == line.blocks
+        return joint_digest(tape.play(self._spool)).hex() == line.blocks
 
 
 def _write(path: Path, content: bytes) -> None:

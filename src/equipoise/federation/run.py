@@ -23,7 +23,7 @@ from equipoise.federation.wire import Envelope
 from equipoise.ledger.entry import Entry
 from equipoise.ledger.log import Log
 from equipoise.plan import KEEPER, Member, Plan
-from equipoise.protection import Ahead, Message
+from equipoise.protection import Ahead, Message, joint_digest
 from equipoise.step import Done
 from equipoise.sums import Integers, to_bytes
 from equipoise.transport import Transport
@@ -162,13 +162,11 @@ class Centre:
 
     def _enter(self, course: Course, attempt: int, total: Sequence[Integers]) -> None:
         """Enter the release of a total."""
-        joint, size = hashlib.sha256(), 0
-        for block, part in zip(course.schema.blocks, total, strict=True):
-            data = to_bytes(block, part)
-            joint.update(hashlib.sha256(data).digest())
-            size += len(data)
+        blocks = course.schema.blocks
+        sha256 = joint_digest(map(to_bytes, blocks, total)).hex()
+        size = sum(8 * field.size for block in blocks for field in block.values())
         place = {"step": course.step.name, "round": course.round, "attempt": attempt}
-        content = {"phase": "total", "sha256": joint.hexdigest(), "bytes": size}
+        content = {"phase": "total", "sha256": sha256, "bytes": size}
         self.ledger.append(Entry("release", {**place, **content}))
 
     def _receive(

@@ -32,6 +32,7 @@ from equipoise.ledger.retraced import Retraced
 from equipoise.plan import Plan
 from equipoise.transports import nvflare
 from equipoise.transports.nvflare_certificates import make_key, request
+from equipoise.transports.nvflare_ends import Handle
 from equipoise.transports.nvflare_startup import (
     AUTHORITY,
     CERTIFICATE,
@@ -233,7 +234,7 @@ def serve(
     certificate does not hold. That too is in the site's ledger.
     """
     parties = read_parties(startup)
-    _check(parties, Identity.at(home, name), serving.id)
+    check_parties(parties, Identity.at(home, name), serving.id)
     begun = place.begun
     if not begun:
         place.begin()
@@ -241,19 +242,15 @@ def serve(
     with _ledger(f"equipoise/{serving.id}/{name}", identity, place.out, begun=begun) as ledger:
         site = _site(serving, loaded, identity, parties, home, place, ledger)
         site.resume()
-        credentials = Credentials(startup / AUTHORITY, startup / CERTIFICATE, home / KEY)
-        try:
-            dismissed = nvflare.serve(
-                site.handle,
-                site=name,
-                address=parties.address,
-                credentials=credentials,
-                stop=stop,
-                patience=patience,
-            )
-        except TransportError as error:
-            ledger.append(Entry("refusal", {"reason": str(error), "message_sha256": "0" * 64}))
-            raise
+        dismissed = connect(
+            site.handle,
+            name,
+            home=home,
+            startup=startup,
+            ledger=ledger,
+            stop=stop,
+            patience=patience,
+        )
     ended = read_ledger(place.out / "ledger").entries[-1].kind == "closed"
     if ended or dismissed:
         place.end()
@@ -268,8 +265,36 @@ def _ledger(origin: str, identity: Identity, out: Path, *, begun: bool) -> Retra
     return log.retrace(("release", "refusal", "artefact", "closed"))
 
 
-def _check(parties: Parties, identity: Identity, study: str) -> None:
-    """Raise InputError unless the parties are those of this study, this site among them."""
+def connect(
+    handle: Handle,
+    name: str,
+    *,
+    home: Path,
+    startup: Path,
+    ledger: Log,
+    stop: Event | None,
+    patience: float | None,
+) -> bool:
+    """Answer the centre with a party's own keys; return whether it said that this was all.
+
+    TransportError where a certificate does not hold. That is in the party's ledger too.
+    """
+    try:
+        return nvflare.serve(
+            handle,
+            site=name,
+            address=read_parties(startup).address,
+            credentials=Credentials(startup / AUTHORITY, startup / CERTIFICATE, home / KEY),
+            stop=stop,
+            patience=patience,
+        )
+    except TransportError as error:
+        ledger.append(Entry("refusal", {"reason": str(error), "message_sha256": "0" * 64}))
+        raise
+
+
+def check_parties(parties: Parties, identity: Identity, study: str) -> None:
+    """Raise InputError unless the parties are those of this study, this one among them."""
     if parties.study != study:
         raise InputError(
             f"the start-up folder is for the study {parties.study!r}, the study file for {study!r};"

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from errno import EDQUOT, ENOSPC
+from itertools import count
 from pathlib import Path
 
 from equipoise.errors import InputError
@@ -25,6 +26,11 @@ def free(out: Path) -> Path:
     if target.is_mount():
         raise InputError(f"{out} is where a disk is mounted; choose a new folder inside it")
     return target
+
+
+def numbered(folder: Path, name: str) -> Path:
+    """Return the first of `name-1`, `name-2` and so on that is not in a folder."""
+    return next(p for n in count(1) if not (p := folder / f"{name}-{n}").exists())
 
 
 @contextmanager
@@ -77,10 +83,7 @@ def full(folder: Path) -> str:
 
 def keep_refusal(partial: Path, out: Path) -> Path:
     """Move a refused run beside where its results would have been; return the place."""
-    number = 1
-    while (kept := out.with_name(f"{out.name}.refused-{number}")).exists():
-        number += 1
-    return partial.replace(kept)
+    return partial.replace(numbered(out.parent, f"{out.name}.refused"))
 
 
 def homes(given: Path | None, work: Path) -> Path:

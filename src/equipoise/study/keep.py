@@ -3,31 +3,25 @@
 import secrets
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from threading import Event
 
 from equipoise.artefacts.files import write_whole
-from equipoise.errors import InputError, TransportError
+from equipoise.errors import InputError
 from equipoise.federation import serving
-from equipoise.federation.desk import Desk
 from equipoise.federation.identity import Identity, Peers
 from equipoise.federation.journal import Journal
 from equipoise.federation.keeper import Keeper
 from equipoise.genotypes import variants as variant_list
-from equipoise.genotypes.variants import Variants
-from equipoise.ledger.entry import Entry
 from equipoise.ledger.log import Log
 from equipoise.ledger.reading import read as read_ledger
 from equipoise.plan import KEEPER
 from equipoise.study import file, folders
-from equipoise.study.compile import check_follows, public_study
+from equipoise.study.desks import desk_of
 from equipoise.study.records import Study
 from equipoise.study.serve import Part
-from equipoise.transports import nvflare
 from equipoise.transports import nvflare_startup as startup
 from equipoise.transports.nvflare_startup import Parties
-from equipoise.transports.nvflare_tls import Credentials
 
 
 def make_home(home: Path) -> Path:
@@ -63,52 +57,26 @@ def keep(
     study, parties = file.read(path), startup.read_parties(path.parent)
     variants, identity = variant_list.read(study.variants.list), _identity(home)
     _check(study, parties, identity)
-    target = folders.free(out or _next(home / "runs", study.id))
+    target = folders.free(out or folders.numbered(home / "runs", study.id))
     journal = home / f".journal-{secrets.token_hex(4)}"
-    credentials = Credentials(
-        path.parent / startup.AUTHORITY, path.parent / startup.CERTIFICATE, home / serving.KEY
-    )
     if ready:
         ready(parties)
     origin = f"equipoise/{study.id}/{KEEPER}"
     try:
         with Log.create(target / "ledger", origin, identity.signing) as ledger:
-            desk = _desk(study, variants, identity, parties, Journal(journal), ledger)
-            try:
-                nvflare.serve(
-                    Keeper(desk).handle,
-                    site=KEEPER,
-                    address=parties.address,
-                    credentials=credentials,
-                    stop=stop,
-                    patience=patience,
-                )
-            except TransportError as error:
-                ledger.append(Entry("refusal", {"reason": str(error), "message_sha256": "0" * 64}))
-                raise
+            own = identity, Peers(parties.keys), Journal(journal), ledger
+            serving.connect(
+                Keeper(desk_of(study, variants, *own)).handle,
+                KEEPER,
+                home=home,
+                startup=path.parent,
+                ledger=ledger,
+                stop=stop,
+                patience=patience,
+            )
     finally:
         shutil.rmtree(journal, ignore_errors=True)
     return Part(read_ledger(target / "ledger").entries[-1].kind == "closed", target)
-
-
-def _desk(
-    study: Study,
-    variants: Variants,
-    identity: Identity,
-    parties: Parties,
-    journal: Journal,
-    ledger: Log,
-) -> Desk:
-    return Desk(
-        identity=identity,
-        peers=Peers(parties.keys),
-        study=public_study(study),
-        variants=variants.digest().hex(),
-        publics={},
-        approve=partial(check_follows, study, variants),
-        journal=journal,
-        ledger=ledger,
-    )
 
 
 def _identity(home: Path) -> Identity:
@@ -124,18 +92,4 @@ def _check(study: Study, parties: Parties, identity: Identity) -> None:
         raise InputError(
             f"the study {study.id} has no key keeper: its protection is {study.protection.kind}"
         )
-    if parties.study != study.id:
-        raise InputError(
-            f"the start-up folder is for the study {parties.study!r}, the study file for"
-            f" {study.id!r}; take the two that belong together"
-        )
-    if parties.keys.get(KEEPER) != identity.signing_key:
-        raise InputError(
-            "the start-up folder has another key for the key keeper than this home; take the home"
-            " whose card was handed over"
-        )
-
-
-def _next(folder: Path, study: str) -> Path:
-    numbers = (number for number in range(1, 1_000_000))
-    return next(p for n in numbers if not (p := folder / f"{study}-{n}").exists())
+    serving.check_parties(parties, identity, study.id)

@@ -18,9 +18,10 @@ from equipoise.federation.run import Centre, Progress
 from equipoise.federation.site import Site
 from equipoise.federation.spent import Spent
 from equipoise.ledger.log import Log
-from equipoise.plan import KEEPER, Plan
+from equipoise.plan import KEEPER
 from equipoise.study import folders
-from equipoise.study.compile import ROSTER_K, K, check_follows, compile_plan, public_study
+from equipoise.study.compile import ROSTER_K, K, compile_plan, public_study
+from equipoise.study.desks import desk_of
 from equipoise.study.inputs import Inputs, read_inputs
 from equipoise.study.writing import Outcome, close, enter_parties, write
 from equipoise.transports.local import Handle, LocalTransport
@@ -70,9 +71,12 @@ def _run(
         enter_parties(log, peers.keys, keeper)
         handles: dict[str, Handle] = {}
         for name in names:
-            spent, journal = Spent(homes / name), Journal(work / "journals" / name)
-            stack.callback(_settle, spent, logs[name])
-            desk = _desk(inputs, identities[name], peers, journal, logs[name], spent)
+            journal = Journal(work / "journals" / name)
+            spent = None if name == KEEPER else Spent(homes / name)
+            if spent:
+                stack.callback(_settle, spent, logs[name])
+            own = identities[name], peers, journal, logs[name], spent
+            desk = desk_of(study, inputs.variants, *own)
             party = Keeper(desk) if name == KEEPER else _site(inputs, desk, homes, out)
             handles[name] = _kept(party.handle, broken)
         transport = LocalTransport(handles)
@@ -88,29 +92,6 @@ def _run(
                 raise broken[0] from None
             raise
         return Outcome(out, outcome, log.root.hex())
-
-
-def _desk(
-    inputs: Inputs, identity: Identity, peers: Peers, journal: Journal, ledger: Log, spent: Spent
-) -> Desk:
-    """Return a party's desk, with a steward who approves what the study file comes to."""
-    study, variants = inputs.study, inputs.variants
-
-    def approve(plan: Plan) -> None:
-        check_follows(study, variants, plan)
-        if identity.name != KEEPER:
-            spent.reserve(plan)
-
-    return Desk(
-        identity=identity,
-        peers=peers,
-        study=public_study(study),
-        variants=variants.digest().hex(),
-        publics={},
-        approve=approve,
-        journal=journal,
-        ledger=ledger,
-    )
 
 
 def _settle(spent: Spent, ledger: Log) -> None:

@@ -63,10 +63,11 @@ def serve(
     study, files = file.read(path), serving.read_data(data or home / serving.DATA)
     variants = variant_list.read(study.variants.list)
     parties, name = startup.read_parties(path.parent), _own_name(home)
-    place = serving.place_of(home, study.id, out or _next(home / "runs", study.id))
+    target = out or folders.numbered(home / "runs", study.id)
+    place = serving.place_of(home, study.id, target)
     if anew and place.begun:
         place.end()
-        place = serving.place_of(home, study.id, out or _next(home / "runs", study.id))
+        place = serving.place_of(home, study.id, target)
     if not place.begun:
         folders.free(place.out)
     loaded = load_site(study, files, variants)
@@ -118,8 +119,3 @@ def _own_name(home: Path) -> str:
     if len(cards) != 1:
         raise InputError(f"{home} is no home of a site; make one: equipoise site init {home}")
     return cards[0].name
-
-
-def _next(folder: Path, study: str) -> Path:
-    numbers = (number for number in range(1, 1_000_000))
-    return next(p for n in numbers if not (p := folder / f"{study}-{n}").exists())
