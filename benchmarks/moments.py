@@ -5,11 +5,11 @@
 20,000 people of four strata (75, 10, 8 and 7 %), five folds, ten covariates, LD blocks of 100 to
 300 variants: 100,000 variants, and a quarter of them for the cost of a variant at two sizes;
 --quick takes a tenth of both. Genotypes are random bytes without a missing call, of no meaning
-and as hard as any to multiply; the last rows have .1 and 1 % of calls missing. Each run is a process of
-its own. `counts` is the round before; `sums` the site's sums, file to numbers; `streamed` those,
-encoded as they go out, decoded and read as moments block by block. One thread each, and two for
-the last but one. CPU seconds are those of the process; wall seconds mean little where others
-compute beside.
+and as hard as any to multiply; the last rows have .1 and 1 % of calls missing. Each run is a
+process of its own. `counts` is the round before; `sums` the site's sums, file to numbers;
+`streamed` those, encoded as they go out, decoded and read as moments block by block. One thread
+each, and two for one run of all variants. CPU seconds are those of the process; wall seconds mean
+little where others compute beside.
 
 The floor is what the triangles of G'G would take at the speed of the processor's dot product of
 bytes, measured on rows that stay in the first cache; sgemm is beside it. Memory is the peak of
