@@ -26,7 +26,7 @@ from typing import Any
 
 from equipoise import demo
 from equipoise.errors import EquipoiseError
-from equipoise.federation import serving
+from equipoise.federation.homes import SITE_FILE, make_home
 from equipoise.ledger.audit import verify
 from equipoise.study import file
 from equipoise.study.coordinate import coordinate
@@ -43,11 +43,11 @@ def make_sites(study: Path, folder: Path, address: str) -> dict[str, Path]:
     sites = file.read(study).sites
     homes = {site.name: folder / "homes" / site.name for site in sites}
     for site in sites:
-        serving.make_home(homes[site.name], site.name)
+        make_home(homes[site.name], site.name)
         paths = {"genotypes": site.genotypes, "phenotypes": site.phenotypes}
         rows = {**paths, "consents": site.consents}
         said = "".join(f"{key} = {json.dumps(str(path.resolve()))}\n" for key, path in rows.items())
-        (homes[site.name] / serving.DATA).write_text(said, "utf-8")
+        (homes[site.name] / SITE_FILE).write_text(said, "utf-8")
     cards = [home / f"{name}.json" for name, home in homes.items()]
     parties = provision(study, folder / "handed", cards, address)
     print(f"parties      {', '.join(sorted(parties.keys))}: {parties.fingerprint}", flush=True)

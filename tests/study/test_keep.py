@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from equipoise.errors import InputError
-from equipoise.federation import serving, wire
+from equipoise.federation import wire
+from equipoise.federation.homes import TLS_KEY, make_home
 from equipoise.federation.identity import CENTRE, Identity, Peers
 from equipoise.federation.wire import Envelope
 from equipoise.genotypes import variants as variant_list
@@ -15,7 +16,8 @@ from equipoise.ledger.reading import read
 from equipoise.plan import KEEPER
 from equipoise.study import file
 from equipoise.study.compile import public_study
-from equipoise.study.keep import keep, make_home
+from equipoise.study.keep import keep
+from equipoise.study.keep import make_home as make_keeper_home
 from equipoise.study.provision import provision
 from equipoise.transports import nvflare_startup as startup
 from equipoise.transports.nvflare import NvflareTransport
@@ -33,8 +35,8 @@ class Handed:
     def __init__(self, study: Path, folder: Path) -> None:
         edit(study, 'kind = "masked"', 'kind = "encrypted"\nkeeper = "University of North"')
         self.study, self.home, self.folder = study, folder / "keeper-home", folder / "handed"
-        self.sites = [serving.make_home(folder / name, name) for name in SITES]
-        self.card = make_home(self.home)
+        self.sites = [make_home(folder / name, name) for name in SITES]
+        self.card = make_keeper_home(self.home)
         self.address = f"127.0.0.1:{free_port()}"
 
     def provision(self) -> Path:
@@ -70,7 +72,7 @@ def test_homes_and_folders_that_do_not_belong_together_are_refused(
     path = handed.provision()
     with pytest.raises(InputError, match="no home of a key keeper"):
         keep(tmp_path / "nothing", path)
-    make_home(tmp_path / "other")
+    make_keeper_home(tmp_path / "other")
     with pytest.raises(InputError, match="another key for keeper"):
         keep(tmp_path / "other", path)
     edit(path, 'kind = "encrypted"', 'kind = "masked"')
@@ -85,7 +87,7 @@ def test_it_answers_over_tls_what_is_due_and_refuses_the_rest(handed: Handed) ->
     stop, parts = threading.Event(), list[Any]()
     serve = threading.Thread(target=lambda: parts.append(keep(handed.home, path, stop=stop)))
     serve.start()
-    own = (startup.AUTHORITY, startup.CERTIFICATE, serving.KEY)
+    own = (startup.AUTHORITY, startup.CERTIFICATE, TLS_KEY)
     credentials = Credentials(*(centre / name for name in own))
     transport = NvflareTransport(handed.address, credentials, [KEEPER])
     identity = Identity.at(centre, CENTRE)

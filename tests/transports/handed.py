@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.errors import EquipoiseError
-from equipoise.federation import serving
+from equipoise.federation.homes import SITE_FILE, make_home
 from equipoise.ledger.reading import read as read_ledger
 from equipoise.study.coordinate import coordinate
 from equipoise.study.provision import provision
@@ -21,10 +21,10 @@ class Parts:
         self.folder, self.study = folder, study
         self.homes = {name: folder / "homes" / name for name in SITES}
         for name, home in self.homes.items():
-            serving.make_home(home, name)
+            make_home(home, name)
             kinds = {"genotypes": "bed", "phenotypes": "tsv", "consents": "tsv"}
             rows = [f'{k} = "{study.parent}/{name}/{k}.{end}"' for k, end in kinds.items()]
-            (home / serving.DATA).write_text("\n".join(rows))
+            (home / SITE_FILE).write_text("\n".join(rows))
         self.cards = [home / f"{name}.json" for name, home in self.homes.items()]
         self.handed = folder / "handed"
         self.address = f"127.0.0.1:{free_port()}"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from equipoise.errors import ProtocolError
-from equipoise.federation import serving
+from equipoise.federation.announcing import files_heard, files_said
 
 
 def told() -> dict[str, Any]:
@@ -18,17 +18,17 @@ def told() -> dict[str, Any]:
 
 
 def test_what_a_site_says_of_its_files_is_heard_as_it_was_said() -> None:
-    heard = serving.files_heard("North", told())
+    heard = files_heard("North", told())
     assert (heard.alignment.matched, heard.notes, heard.unknown_phenotypes) == (8, ("a note",), 0)
-    assert serving.files_said(heard, 5)["notes"] == ["a note"]
+    assert files_said(heard, 5)["notes"] == ["a note"]
 
 
 @pytest.mark.parametrize("unknown", range(8))
 def test_a_count_of_one_to_four_people_is_never_said(unknown: int) -> None:
     from dataclasses import replace
 
-    own = replace(serving.files_heard("North", told()), unknown_phenotypes=unknown)
-    said = serving.files_said(own, 5)["without_genotypes"]
+    own = replace(files_heard("North", told()), unknown_phenotypes=unknown)
+    said = files_said(own, 5)["without_genotypes"]
     assert said == (None if 0 < unknown < 5 else unknown)
 
 
@@ -48,7 +48,7 @@ def test_a_count_of_one_to_four_people_is_never_said(unknown: int) -> None:
 )
 def test_what_a_site_says_of_its_files_in_another_form_is_refused(key: str, value: object) -> None:
     with pytest.raises(ProtocolError, match="North announced its files in another form"):
-        serving.files_heard("North", {**told(), key: value})
+        files_heard("North", {**told(), key: value})
     for other in (None, [], "x", {}):
         with pytest.raises(ProtocolError):
-            serving.files_heard("North", other)
+            files_heard("North", other)

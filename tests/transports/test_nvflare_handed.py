@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from equipoise.errors import InputError
-from equipoise.federation import serving
+from equipoise.federation.homes import SITE_FILE, make_home, read_data
 from equipoise.study import file
 from equipoise.study.provision import provision, public_file
 from equipoise.transports import nvflare_startup
@@ -108,8 +108,8 @@ def test_a_changed_key_changes_the_fingerprint(parts: Parts) -> None:
 
 def test_a_home_and_a_start_up_folder_that_do_not_belong_together_are_told(parts: Parts) -> None:
     again = parts.folder / "again"
-    serving.make_home(again, "North")
-    shutil.copy(parts.homes["North"] / serving.DATA, again)
+    make_home(again, "North")
+    shutil.copy(parts.homes["North"] / SITE_FILE, again)
     parts.homes["North"] = again
     with pytest.raises(InputError, match="another key for North than this home"):
         parts.serve("North", parts.folder / "out")
@@ -119,7 +119,7 @@ def test_a_home_and_a_start_up_folder_that_do_not_belong_together_are_told(parts
 def test_keys_are_never_written_over(parts: Parts) -> None:
     before = (parts.homes["North"] / "signing.key").read_bytes()
     with pytest.raises(InputError, match="has keys already"):
-        serving.make_home(parts.homes["North"], "North")
+        make_home(parts.homes["North"], "North")
     assert (parts.homes["North"] / "signing.key").read_bytes() == before
 
 
@@ -128,7 +128,7 @@ def test_a_name_that_no_site_may_bear_is_refused_and_nothing_is_made(
     name: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="no name of a site"):
-        serving.make_home(tmp_path / "home", name)
+        make_home(tmp_path / "home", name)
     assert not (tmp_path / "home").exists()
 
 
@@ -138,4 +138,4 @@ def test_a_name_that_no_site_may_bear_is_refused_and_nothing_is_made(
 def test_a_sites_own_file_says_exactly_where_three_files_are(text: str, tmp_path: Path) -> None:
     (tmp_path / "site.toml").write_text(text)
     with pytest.raises(InputError, match=r"site\.toml"):
-        serving.read_data(tmp_path / "site.toml")
+        read_data(tmp_path / "site.toml")

@@ -11,7 +11,7 @@ from threading import Event
 
 from equipoise.cli.progress import bars
 from equipoise.cli.running import Bar, tell
-from equipoise.federation import serving
+from equipoise.federation.homes import SITE_FILE, make_home
 from equipoise.federation.identity import CENTRE
 from equipoise.federation.serving import Place
 from equipoise.study.coordinate import Patience, Shown, coordinate
@@ -22,11 +22,11 @@ from equipoise.transports.nvflare_startup import Parties
 
 def init_and_tell(home: Path, name: str, as_json: bool) -> None:
     """Make a site's home and say what to hand over."""
-    card = serving.make_home(home, name)
+    card = make_home(home, name)
     text = (
         f"Made the keys of {name} in {home}; they stay there.\n"
         f"Hand over to the coordinator: {card}\n"
-        f"Say where the data are, in: {home / serving.DATA}"
+        f"Say where the data are, in: {home / SITE_FILE}"
     )
     print(json.dumps({"card": str(card), "home": str(home)}) if as_json else text)
 

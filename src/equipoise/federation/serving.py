@@ -6,24 +6,23 @@ coordinator handed over (`transports.nvflare_startup`).
 """
 
 import shutil
-import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from equipoise.artefacts.files import write_whole
-from equipoise.errors import InputError, Problem, ProtocolError, TransportError
+from equipoise.errors import InputError, TransportError
+from equipoise.federation.announcing import Announcing
 from equipoise.federation.desk import Desk
-from equipoise.federation.identity import CENTRE, Identity, Peers
+from equipoise.federation.homes import TLS_KEY
+from equipoise.federation.identity import Identity, Peers
 from equipoise.federation.journal import Journal
-from equipoise.federation.load import Files, Loaded
-from equipoise.federation.people import People
+from equipoise.federation.load import Loaded
 from equipoise.federation.roster import Register
 from equipoise.federation.site import Site
-from equipoise.genotypes.align import AlignmentReport
 from equipoise.genotypes.variants import Variants
 from equipoise.ledger.entry import Entry
 from equipoise.ledger.log import Log
@@ -31,128 +30,16 @@ from equipoise.ledger.reading import read as read_ledger
 from equipoise.ledger.retraced import Retraced
 from equipoise.plan import Plan
 from equipoise.transports import nvflare
-from equipoise.transports.nvflare_certificates import make_key, request
 from equipoise.transports.nvflare_ends import Handle
 from equipoise.transports.nvflare_startup import (
     AUTHORITY,
     CERTIFICATE,
-    NAME,
-    Card,
     Parties,
-    not_read,
     read_parties,
 )
 from equipoise.transports.nvflare_tls import Credentials
 
-KEY: Final = "tls.key"
-DATA: Final = "site.toml"
 _OUT: Final = "out"
-
-_TEMPLATE: Final = """\
-# Where this site keeps what it brings to studies. This file stays here; paths are seen from it.
-# genotypes = "genotypes.bed"
-# phenotypes = "phenotypes.tsv"
-# consents = "consents.tsv"
-"""
-
-
-def make_home(home: Path, name: str) -> Path:
-    """Make a site's home with new keys and return the card to hand over.
-
-    InputError where the name is none that a site may bear, or the home has keys already.
-    """
-    if not NAME.fullmatch(name) or name.casefold() == CENTRE:
-        raise InputError(
-            f"{name!r} is no name of a site; expected up to 64 of A-Z a-z 0-9 . _ -, the first"
-            f" a letter or digit, other than {CENTRE}"
-        )
-    path = home / f"{name}.json"
-    write_whole(path, [card(home, name).to_json()])
-    if not (home / DATA).exists():
-        write_whole(home / DATA, [_TEMPLATE])
-    return path
-
-
-def card(home: Path, name: str) -> Card:
-    """Make a party's keys in its home and return their public half."""
-    if (home / KEY).exists():
-        raise InputError(f"{home} has keys already; they are not written over: take a new folder")
-    identity = Identity.at(home, name)
-    return Card(name, identity.signing_key, request(make_key(home / KEY), name))
-
-
-def read_data(path: Path) -> Files:
-    r"""Return where a site keeps its data, from its own file; paths are seen from it.
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "site.toml"
-    >>> _ = path.write_text('genotypes = "g.bed"\nphenotypes = "p.tsv"\nconsents = "c.tsv"')
-    >>> read_data(path).genotypes.name
-    'g.bed'
-    """
-    wanted = ("genotypes", "phenotypes", "consents")
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        raise not_read(path, f"a file in TOML with {', '.join(wanted)}") from None
-    if set(content) != set(wanted) or not all(isinstance(v, str) and v for v in content.values()):
-        found = f"the keys {', '.join(sorted(content)) or 'none'}"
-        expected = f"exactly {', '.join(wanted)}, each with a path"
-        raise InputError(Problem(str(path), None, found, expected, "say where the data are"))
-    return Files(*(path.parent / content[name] for name in wanted))
-
-
-@dataclass(slots=True)
-class Announcing(People):
-    """People who announce with their counts what their files held, which results tell.
-
-    In one process the results take that from what was loaded; from another process it has
-    to be said. Counts of people under k are not.
-    """
-
-    loaded: Loaded | None = None
-
-    @property
-    def counts(self) -> dict[str, object]:
-        """What the site announces of its people and its files."""
-        counts = People.counts.fget(self)  # pyright: ignore[reportOptionalCall]
-        return {**counts, FILES: files_said(self.loaded, self.k)} if self.loaded else counts
-
-
-FILES: Final = "files"
-"""Under which name a site announces what its files held."""
-
-
-def files_said(loaded: Loaded, k: int) -> dict[str, Any]:
-    """Return what a site says of its files; counts of people from 1 to k - 1 are None."""
-    unknown = loaded.unknown_phenotypes
-    return {
-        "alignment": asdict(loaded.alignment),
-        "without_genotypes": None if 0 < unknown < k else unknown,
-        "duplicates_sought": loaded.duplicates_sought,
-        "notes": list(loaded.notes),
-    }
-
-
-def files_heard(site: str, said: object) -> Loaded:
-    """Return what a site said of its files, as if loaded here, but for the data themselves.
-
-    ProtocolError where it was said in another form.
-    """
-    try:
-        told = cast("Mapping[str, Any]", said)
-        alignment = AlignmentReport(**told["alignment"])
-        unknown, sought = told["without_genotypes"], told["duplicates_sought"]
-        notes = cast("list[Any]", told["notes"])
-        counts: list[Any] = [*asdict(alignment).values(), 1 if unknown is None else unknown]
-        well = all(type(n) is int and n >= 0 for n in counts) and type(sought) is bool
-        well = well and type(notes) is list and all(type(n) is str for n in notes)
-    except (KeyError, TypeError) as error:
-        raise ProtocolError(f"{site} announced its files in another form") from error
-    if not well:
-        raise ProtocolError(f"{site} announced its files in another form")
-    # There is no dataset here: only what is told of it is ever read.
-    return Loaded(cast("Any", None), alignment, counts[-1], tuple(notes), sought)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +171,7 @@ def connect(
             handle,
             site=name,
             address=read_parties(startup).address,
-            credentials=Credentials(startup / AUTHORITY, startup / CERTIFICATE, home / KEY),
+            credentials=Credentials(startup / AUTHORITY, startup / CERTIFICATE, home / TLS_KEY),
             stop=stop,
             patience=patience,
         )

@@ -20,7 +20,9 @@ from equipoise.errors import (
     RestartedError,
     TransportError,
 )
-from equipoise.federation import agreement, serving
+from equipoise.federation import agreement
+from equipoise.federation.announcing import FILES, files_heard
+from equipoise.federation.homes import TLS_KEY
 from equipoise.federation.identity import CENTRE, Identity, Peers
 from equipoise.federation.remembering import Remembering
 from equipoise.federation.run import Centre, Progress
@@ -192,7 +194,7 @@ def _go(
                 ) from error
             raise
         people = {site: dict(counts) for site, counts in done.people.items()}
-        loaded = {s: serving.files_heard(s, c.pop(serving.FILES, None)) for s, c in people.items()}
+        loaded = {s: files_heard(s, c.pop(FILES, None)) for s, c in people.items()}
         done.people = people
         results = write(replace(inputs, loaded=loaded), run.out, done, log, began)
         watch.enter(log)
@@ -203,7 +205,7 @@ def _go(
 def _listen(
     home: Path, place: str, names: Sequence[str], watch: Watching, patience: Patience
 ) -> NvflareTransport:
-    own = (startup.AUTHORITY, startup.CERTIFICATE, serving.KEY)
+    own = (startup.AUTHORITY, startup.CERTIFICATE, TLS_KEY)
     credentials = Credentials(*(home / name for name in own))
     return NvflareTransport(place, credentials, names, watch=watch, patience=patience.silent)
 

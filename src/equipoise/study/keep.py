@@ -9,6 +9,7 @@ from threading import Event
 from equipoise.artefacts.files import write_whole
 from equipoise.errors import InputError
 from equipoise.federation import serving
+from equipoise.federation.homes import make_card
 from equipoise.federation.identity import Identity, Peers
 from equipoise.federation.journal import Journal
 from equipoise.federation.keeper import Keeper
@@ -30,7 +31,7 @@ def make_home(home: Path) -> Path:
     InputError where the home has keys already.
     """
     path = home / f"{KEEPER}.json"
-    write_whole(path, [serving.card(home, KEEPER).to_json()])
+    write_whole(path, [make_card(home, KEEPER).to_json()])
     return path
 
 

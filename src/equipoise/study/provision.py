@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from equipoise.errors import InputError
-from equipoise.federation import serving
+from equipoise.federation.homes import make_card
 from equipoise.federation.identity import CENTRE
 from equipoise.plan import KEEPER
 from equipoise.study import file, folders
@@ -48,7 +48,7 @@ def public_file(study: Study) -> str:
 def _write(study: Study, folder: Path, cards: list[Card], address: str, days: int) -> Parties:
     home, now = folder / CENTRE, datetime.now(UTC)
     home.mkdir(mode=0o700, parents=True)
-    everybody = [*cards, serving.card(home, CENTRE)]
+    everybody = [*cards, make_card(home, CENTRE)]
     key = certificates.make_key(home / AUTHORITY_KEY)
     authority = certificates.authority(key, study.id, now, days)
     keys = {card.name: card.signing_key for card in everybody}

@@ -8,6 +8,7 @@ from threading import Event
 from equipoise.errors import InputError
 from equipoise.federation import serving
 from equipoise.federation.approval import Approvals
+from equipoise.federation.homes import SITE_FILE, read_data
 from equipoise.federation.identity import Identity
 from equipoise.federation.serving import Place, Serving
 from equipoise.federation.spent import Spent
@@ -47,7 +48,7 @@ def serve(
 
     A run that this site had begun and that has not ended is taken up where it stood.
 
-    home      the site's own folder, as `federation.serving.make_home` made it
+    home      the site's own folder, as `federation.homes.make_home` made it
     path      the study file in the start-up folder that the coordinator handed over
     data      the file that says where the site's data are; the one in `home`
     out       the folder for the ledger of a new run; by default a new one in `home`
@@ -60,7 +61,7 @@ def serve(
     InputError with every problem of the files, or where keys and start-up folder do not belong
     together; TransportError where the centre's certificate does not hold.
     """
-    study, files = file.read(path), serving.read_data(data or home / serving.DATA)
+    study, files = file.read(path), read_data(data or home / SITE_FILE)
     variants = variant_list.read(study.variants.list)
     parties, name = startup.read_parties(path.parent), _own_name(home)
     target = out or folders.numbered(home / "runs", study.id)
