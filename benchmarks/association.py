@@ -67,6 +67,7 @@ def loaded(genotypes: Path, phenotypes: Path, out: Path, threads: int) -> float:
 
 SCAN = """
 import sys, time
+from collections import deque
 from pathlib import Path
 from equipoise.tools import design, linear, people, sites
 from equipoise.tools.executors import executor
@@ -79,7 +80,7 @@ times = []
 with executor(int(sys.argv[3])) as pool:
     for _ in range(4):
         began = time.perf_counter()
-        linear.at_one_site(cohort, columns, pool, lambda done: None)
+        deque(linear.at_one_site(cohort, columns, pool, lambda block: None), 0)
         times.append(time.perf_counter() - began)
 print(sorted(times[1:])[1])
 """

@@ -27,7 +27,7 @@ from multi_ancestry_speed import speed
 from peers import processor, written
 from simulated import GROUPS, Study, roster, simulate
 
-from equipoise.solvers.multi_ancestry import TOLERANCE
+from equipoise.solvers.risk_paths import PRECISION
 
 
 def peer(study: Study, python: str) -> tuple[dict[str, float], object]:
@@ -96,7 +96,7 @@ def main() -> None:
         "machine": processor(),
         "versions": {n: version(n) for n in ("equipoise", "numpy", "numba", "msprime")},
         "scale": asked.scale,
-        "tolerance": TOLERANCE,
+        "precision": PRECISION,
         "r2": runs,
         "about": told,
         "promised": compared(runs),

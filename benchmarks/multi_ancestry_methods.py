@@ -141,9 +141,10 @@ def gone_through(
     study: Study,
     strata: dict[str, BlockCorrelations],
     executor: ThreadPoolExecutor,
-    prior: SparseWeights | None = None,
+    before: "Round | None" = None,
 ) -> Round:
-    alone = first(strata, executor)
+    prior = before.singles if before else None
+    alone = first(strata, executor, before.choice if before else None)
     choice = liked(alone, total(tuned(study, alone.weights)))
     joint = second(strata, alone, choice, executor, prior)
     folds = tuned(study, joint.weights)
@@ -158,13 +159,13 @@ def fitted(
     """Return R^2 by method and group, and what there is to say of the fit."""
     clock = [perf_counter()]
     sums = {g: moments(study, study.rows[g, "training"]) for g in GROUPS}
-    strata = {g: correlations(held) for g, held in sums.items()}
+    strata = {g: correlations(held, np.float32) for g, held in sums.items()}
     clock.append(perf_counter())
     one = gone_through(study, strata, executor)
     clock.append(perf_counter())
     left = {g: residuals(study, study.rows[g, "training"], one.weights[g]) for g in GROUPS}
     again = {g: refined(strata[g], sums[g], left[g], one.weights[g]) for g in GROUPS}
-    two = gone_through(study, again, executor, one.singles)
+    two = gone_through(study, again, executor, one)
     clock.append(perf_counter())
     found = {method: {} for method in METHODS if method != "adelie"}
     for i, group in enumerate(GROUPS):

@@ -147,7 +147,7 @@ def one_round(kind: Any, n_values: int) -> dict[str, float]:
 
 def ckks(degree: int, primes: list[int], scale: float, n_values: int) -> dict[str, float]:
     """Return CPU seconds and bytes of encrypting so many values by CKKS and writing them."""
-    import tenseal  # noqa: PLC0415
+    import tenseal
 
     own = tenseal.context(tenseal.SCHEME_TYPE.CKKS, degree, coeff_mod_bit_sizes=primes)
     own.global_scale = scale

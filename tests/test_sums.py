@@ -209,3 +209,23 @@ def test_one_value_by_itself_is_encoded_as_an_array() -> None:
     assert isinstance(integers["yy"], np.ndarray)
     assert decode(block, integers)["yy"] == 2.5
     assert from_bytes(block, to_bytes(block, integers))["yy"] == integers["yy"]
+
+
+STEPS = st.one_of(st.integers(-80, 80).map(lambda half: half / 16), st.floats(-5, 5))
+
+
+@given(hnp.arrays(np.float64, (4, 3), elements=STEPS))
+def test_what_is_encoded_are_whole_steps_half_to_even(values: NDArray[np.float64]) -> None:
+    field = Field((4, 3), 1.0, 8.0, 0.125)
+    want = [[round(float(value) / 0.125) for value in row] for row in values]
+    for laid in (values, np.asfortranarray(values), np.hstack([values, values])[:, :3]):
+        assert encode({"x": field}, {"x": laid}, 8)["x"].tolist() == want
+
+
+@pytest.mark.parametrize("place", range(7))
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 5.1, -5.1])
+def test_one_entry_beyond_is_found_wherever_it_is(place: int, value: float) -> None:
+    values = np.zeros(7)
+    values[place] = value
+    with pytest.raises(DisclosureError, match="beyond 5"):
+        encode({"x": Field((7,), 1.0, 8.0)}, {"x": values}, 5)

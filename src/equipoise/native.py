@@ -34,6 +34,9 @@ _NEVER: Final = ("numba_", "NRT_")
 """Begin the names of what numba's code calls where a loop raises or makes arrays, which those
 kept here never do."""
 
+THREADS: Final = "EQUIPOISE_THREADS"
+"""Variable of the environment that says how many threads may compute."""
+
 _lock: Final = Lock()
 _engines: Final[list[Any]] = []
 """Keep what they hold from being let go."""
@@ -273,3 +276,14 @@ def _keep(path: Path, code: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(hashlib.sha256(code).digest() + code)
         Path(partial).replace(path)
+
+
+def threads() -> int:
+    """Return how many threads may compute: what a command was told, else as many as there are cores.
+
+    For work that no executor is handed to, as what follows from totals at every party.
+    """
+    told = os.environ.get(THREADS, "")
+    if told.isdecimal() and int(told) > 0:
+        return int(told)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1

@@ -1,6 +1,6 @@
 """What a step machine returns: that it goes on, or that it has ended."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 S_co = TypeVar("S_co", covariant=True)
@@ -16,6 +16,11 @@ class Next(Generic[S_co]):
 
 @dataclass(frozen=True, slots=True)
 class Done(Generic[R_co]):
-    """The end; `result` is public."""
+    """The end; `result` is public.
+
+    held  what else follows from the totals and later steps go by: every party works it out from
+          the same totals, and none publishes it, since it would be as large as they are
+    """
 
     result: R_co
+    held: object = field(default=None, repr=False, compare=False)

@@ -121,6 +121,60 @@ def test_an_other_allele_is_inferred_only_where_there_is_one(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
+    ("given", "inferred", "other"),
+    [
+        ("T/C", "", None),
+        ("CC,AAA", "", None),
+        ("c/g/n/t", "", None),
+        ("", "A", None),
+        ("", "-", "-"),
+        ("-", "", "-"),
+        ("<CN0>", "", "<CN0>"),
+        ("G", "C", "G"),
+        ("T/C", "C", "C"),
+        (".", "", None),
+    ],
+)
+def test_of_several_other_alleles_none_is_known(
+    tmp_path: Path, given: str, inferred: str, other: str | None
+) -> None:
+    """Forms of the Catalog's own files; of one that is no base, no variant has the letters."""
+    names = ("effect_allele", "other_allele", "effect_weight", "hm_chr", "hm_pos", HM[-1])
+    row = ("A", given, 1, 1, 5, inferred)
+    assert score(tmp_path, text(names, row)).weights["other_allele"].to_list() == [other]
+
+
+def test_where_the_catalog_says_0_there_is_no_place(tmp_path: Path) -> None:
+    names = ("effect_allele", "effect_weight", "hm_chr", "hm_pos")
+    found = score(tmp_path, text(names, ("A", 1, 1, 0), ("A", 1, 1, 7), head=HARMONISED))
+    assert found.weights.select("chromosome", "position").rows() == [(None, None), ("1", 7)]
+
+
+def test_places_of_haplotypes_and_interactions_need_not_be_one(tmp_path: Path) -> None:
+    """Parts are parted by `;` in a haplotype and by `_x_` in an interaction."""
+    names = (*PLAIN, "is_haplotype", "is_interaction")
+    apoe = ("rs429358;rs7412", 19, "44908684;44908822", "C;C", "", 0.9, "True", "False")
+    pair = ("rs1_x_rs2", "1_x_6", "5_x_7", "A_x_G", "", 0.1, "False", "True")
+    plain = ("rs3", 1, 5, "A", "G", 0.5, "False", "False")
+    found = score(tmp_path, text(names, apoe, pair, plain)).weights
+    assert found["unsupported"].to_list() == ["haplotype", "interaction", None]
+    assert found.select("chromosome", "position").rows() == [(None, None)] * 2 + [("1", 5)]
+
+
+def test_a_file_of_the_former_format_keeps_its_words_meaning(tmp_path: Path) -> None:
+    """Format 1.0, before 2022; its other allele was called the reference allele."""
+    head = (
+        "### PGS CATALOG SCORING FILE - see www.pgscatalog.org/downloads/#dl_ftp\n"
+        "# PGS ID = PGS000001\n# Reported Trait = Breast Cancer\n"
+        "# Original Genome Build = hg19\n# Number of Variants = 1\n"
+    )
+    names = (*PLAIN[:4], "reference_allele", "effect_weight")
+    found = score(tmp_path, text(names, ("rs1", 1, 5, "A", "G", 0.5), head=head))
+    assert (found.name, found.trait, found.build) == ("PGS000001", "Breast Cancer", "hg19")
+    assert (found.declared, found.weights["other_allele"].to_list()) == (1, ["G"])
+
+
+@pytest.mark.parametrize(
     ("column", "cell", "reason"),
     [
         ("is_haplotype", "True", "haplotype"),
@@ -128,7 +182,9 @@ def test_an_other_allele_is_inferred_only_where_there_is_one(tmp_path: Path) -> 
         ("is_interaction", "True", "interaction"),
         ("is_dominant", "True", "dominant"),
         ("is_recessive", "1", "recessive"),
+        ("is_recessive", "1.0", "recessive"),
         ("is_recessive", "False", None),
+        ("is_recessive", "0", None),
         ("dosage_1_weight", "0.2", "dosage_weights"),
         ("dosage_1_weight", "", None),
     ],

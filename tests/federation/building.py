@@ -284,7 +284,7 @@ class Federation:
             output / "ledger", origin, self._key(name)
         )
         if again:
-            log.retrace(("release", "refusal", "artefact", "closed"))
+            log.retrace(("release", "refusal"))
         self.desks[name] = Desk(
             identity=self.identities[name],
             peers=self.peers,

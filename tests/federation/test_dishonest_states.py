@@ -26,7 +26,8 @@ from federation.driver import Driver
 def adopts_anything(self: Course, published: Any) -> None:
     """Follow the centre wherever it goes."""
     if isinstance(published, Done):
-        self._begin_next_step({**self.results, self.step.name: published.result})
+        results = {**self.results, self.step.name: published.result}
+        self._begin_next_step(results, self.held)
     else:
         self._state, self._follows, self.round = published.state, None, self.round + 1
     self._published += 1

@@ -211,6 +211,17 @@ def test_a_site_restarted_before_any_exchange_comes_to_where_it_stood(
     assert made.exchanges() == number
 
 
+def test_a_site_restarted_after_its_last_answer_closes_its_ledger_once(tmp_path: Path) -> None:
+    made = Processes(build(tmp_path, kind="masked", calibrated=True, lasting=True))
+    ended, own = made.go(), made.federation
+    kinds = {name: own.kinds(name) for name in own.names}
+    assert all(found[-2:] == ["artefact", "closed"] for found in kinds.values())
+    for name in own.names:
+        own.restart(name)
+    assert {name: own.kinds(name) for name in own.names} == kinds
+    made.checked(ended)
+
+
 def test_centre_and_sites_may_all_be_stopped_at_once(whole: Any, tmp_path: Path) -> None:
     kind, expected, number = whole
     made, ended = Processes(build(tmp_path, kind=kind, lasting=True)), None

@@ -1,16 +1,21 @@
 """PLINK files: read back as written, mapped, and refused with the right words."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from equipoise.errors import InputError
 from equipoise.genotypes import plink
 from equipoise.genotypes.plink import PlinkFile
-from equipoise.genotypes.variants import HEADER, Variants
+from equipoise.genotypes.text import contents, lines, refuse
+from equipoise.genotypes.variants import HEADER, Variants, normal, repeated
 from equipoise.packed.decode import decode, encode
 
 NAN = np.nan
@@ -156,3 +161,60 @@ def test_a_fam_that_lost_people_is_refused_though_the_sizes_agree(
     edit(prefix, ".fam", lambda data: b"".join(data.splitlines(keepends=True)[: 8 - lost]))
     (message,) = refused(prefix)
     assert f"calls of more people than the {8 - lost} of the .fam" in message
+
+
+CELLS = st.sampled_from(["1", "chr2", "100", "200", "0", "x", "A", "G", "."])
+LINES = st.lists(
+    st.tuples(
+        st.sampled_from(["1", "chr1", "2"]),
+        CELLS,
+        st.sampled_from(["0", "5", "7", "x"]),
+        st.sampled_from("ACG"),
+        st.sampled_from("ACG."),
+        st.sampled_from(["", "", "", "\t9"]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+def twin(path: Path) -> Any:
+    """Read a list as a whole: what is in it, or what is wrong with it."""
+    table = lines(str(path), contents(path, "variants"), plink._BIM)
+    columns = ("chromosome", "base_pair_location", "a1", "a2")
+    frame = normal(table.frame.select(columns).rename({"a1": HEADER[2], "a2": HEADER[3]}))
+    try:
+        refuse(str(path), (*table.faults, *plink._bim_faults(table, frame), repeated(table, frame)))
+    except InputError as error:
+        return str(error)
+    return frame.rows(), table.frame["id"].to_list()
+
+
+@given(LINES, st.sampled_from([4, 9, 50, 1000]))
+def test_a_list_in_pieces_is_the_list_with_all_its_faults(
+    rows: list[tuple[str, ...]], size: int
+) -> None:
+    text = "\n".join(f"{c}\t{i}\t0\t{p}\t{a}\t{b}{more}" for c, i, p, a, b, more in rows)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plink, "PIECE", size)
+        path = Path(folder) / "site.bim"
+        path.write_text(text + "\n")
+        plink._LAST.clear()
+        try:
+            variants, ids = plink._bim(path)
+            found: Any = variants.frame().rows(), ids.tolist()
+        except InputError as error:
+            found = str(error)
+        assert found == twin(path)
+
+
+def test_the_list_of_another_site_is_read_once_where_it_is_the_same(
+    prefix: Path, tmp_path: Path
+) -> None:
+    plink._LAST.clear()
+    first = PlinkFile.open(prefix)
+    for suffix in (".bed", ".bim", ".fam"):
+        Path(f"{tmp_path}/other{suffix}").write_bytes(Path(f"{prefix}{suffix}").read_bytes())
+    assert PlinkFile.open(tmp_path / "other").variants is first.variants
+    edit(tmp_path / "other", ".bim", lambda data: data.replace(b"\t300\t", b"\t301\t"))
+    assert PlinkFile.open(tmp_path / "other").variants.position.tolist() == [301, 100, 5]

@@ -1,7 +1,9 @@
 """The study's list of variants: read whole, or refused with all that is wrong and where."""
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,8 +13,10 @@ from hypothesis import strategies as st
 
 from equipoise.errors import InputError
 from equipoise.genotypes import variants
+from equipoise.genotypes.text import Lines
 from equipoise.genotypes.variants import HEADER, Variants
 
+KINDS = (pl.String, pl.Int64, pl.String, pl.String)
 TOP = "\t".join(HEADER) + "\n"
 
 
@@ -217,3 +221,40 @@ def test_no_other_column_is_taken(tmp_path: Path) -> None:
     path = written(tmp_path, "1\t7\tA\tC\t0.1", top=TOP.replace("\n", "\tmaf\n"))
     with pytest.raises(InputError, match="effect_allele_frequency or nothing after it"):
         variants.read(path)
+
+
+PLACES = st.tuples(
+    st.sampled_from(["1", "2"]), st.integers(0, 4), st.sampled_from("AC"), st.sampled_from("GT")
+)
+
+
+@given(st.lists(PLACES, max_size=12), st.booleans())
+def test_repeats_are_those_of_all_rows_compared(
+    rows: list[tuple[str, int, str, str]], in_order: bool
+) -> None:
+    rows = sorted(rows) if in_order else rows
+    frame = pl.DataFrame(rows, schema=dict(zip(HEADER, KINDS, strict=True)), orient="row")
+    seen, again = set[tuple[Any, ...]](), list[int]()
+    for place, (chromosome, position, *alleles) in enumerate(rows):
+        key = (chromosome, position, *sorted(alleles))
+        again += [place] if position > 0 and key in seen else []
+        seen.add(key)
+    assert variants.repeats(Variants.of(frame)).tolist() == again
+    table = Lines("", frame, np.arange(len(rows)), ())
+    assert variants.repeated(table, frame).lines.tolist() == again
+
+
+def test_a_list_made_of_arrays_is_that_of_the_frame() -> None:
+    frame = pl.DataFrame(
+        [("1", 7, "A", "G"), ("X", 5, "C", "TA")], schema=list(HEADER), orient="row"
+    )
+    one = Variants.of(frame)
+    other = Variants(one.chromosome, one.position, one.effect_allele, one.other_allele)
+    assert other.same(one)
+    assert other.frame().equals(one.frame())
+    assert replace(one, position=one.position + 1).position.tolist() == [8, 6]
+    assert not one.same(replace(one, effect_allele=one.other_allele))
+    begins, names = one.runs()
+    assert (begins.tolist(), names) == ([0, 1], ["1", "X"])
+    with pytest.raises(AttributeError):
+        getattr(one, "build")  # noqa: B009  (a name that is not there)

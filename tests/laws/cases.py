@@ -17,6 +17,7 @@ from equipoise.cohort import Columns
 from equipoise.errors import InputError
 from equipoise.federation import registry
 from equipoise.plan import Parameter, Ref, Step
+from equipoise.solvers.risk_stages import most_first
 from laws import harness, law
 from strategies import BOUNDS, COVARIATES, FOLDS, Rows
 
@@ -31,6 +32,7 @@ class Case:
     """parameters  of the step, for a study of these rows; `Ref`s name other cases.
 
     columns   derived by steps that have no case here, which the analysis reads
+    refuses   people in whom nothing varies, which some drawn ones are: the laws pass them over
     rounding  of a sum, beside its largest term, where columns are rounded before they are summed
     """
 
@@ -39,6 +41,7 @@ class Case:
     reason: str = "whole numbers, or plain arithmetic on whole numbers"
     columns: Callable[[Rows], Columns] = lambda rows: {}
     rounding: float = law.ROUNDING
+    refuses: bool = False
 
 
 def _sizes(rows: Rows) -> dict[str, Parameter]:
@@ -103,6 +106,108 @@ def _moments(rows: Rows) -> Mapping[str, Parameter]:
         "frequencies": Ref("frequency"),
         "stratum": "stratum",
         "borrowed": (2,),
+    }
+
+
+# A trait that is no yes and no: it varies in however few people.
+_RISK_COLUMNS: Mapping[str, Parameter] = {
+    "trait": "age",
+    "covariates": ("sex",),
+    "bounds": (16.0, 16.0),
+    "stratum": "half",
+}
+
+
+def _risk_moments(rows: Rows) -> Mapping[str, Parameter]:
+    # One part of four trains; linkage of its own in every stratum.
+    own = {k: v for k, v in _moments(rows).items() if k != "borrowed"}
+    return {
+        **own,
+        "folds": 1,
+        "part": "part",
+        "training": 3,
+        "counted": (60, 60),
+        **_RISK_COLUMNS,
+    }
+
+
+def _risk_fit(rows: Rows) -> dict[str, Parameter]:
+    del rows
+    return {"linkage": Ref("risk_moments.held"), "frequencies": Ref("frequency")}
+
+
+def _score_sums(rows: Rows) -> Mapping[str, Parameter]:
+    return {
+        "people": rows.n,
+        "strata": 2,
+        "candidates": most_first(2),
+        "part": "part",
+        "tuning": 3,
+        "trait": "age",
+        "covariates": ("sex",),
+        "bounds": BOUNDS[:1],
+        "frequencies": Ref("frequency"),
+        "weights": Ref("risk_singles"),
+        "columns": Ref("risk_moments"),
+        "stratum": "half",
+        "full": False,  # all products of so many scores take long; `tests/analyses` has them
+    }
+
+
+def _risk_joint(rows: Rows) -> Mapping[str, Parameter]:
+    return {**_risk_fit(rows), "fits": Ref("risk_singles.held"), "totals": Ref("score_sums")}
+
+
+def _risk_stack(rows: Rows) -> Mapping[str, Parameter]:
+    # Sums of other scores than those of the stack: of the same form, which is all a law sees.
+    del rows
+    return {
+        "candidates": Ref("risk_joint"),
+        "joint": Ref("risk_joint.held"),
+        "totals": Ref("score_sums"),
+        "frequencies": Ref("frequency"),
+        "name": "risk",
+        "stratum": "half",
+    }
+
+
+def _residual_sums(rows: Rows) -> Mapping[str, Parameter]:
+    return {
+        "people": rows.n,
+        "strata": 2,
+        "n_variants": rows.n_variants,
+        "part": "part",
+        "training": 3,
+        "trait": "age",
+        "score": "score",
+        "covariates": ("sex",),
+        "bounds": (16.0,),
+        "frequencies": Ref("frequency"),
+        "columns": Ref("risk_moments"),
+        "stratum": "half",
+    }
+
+
+def _risk_refined(rows: Rows) -> Mapping[str, Parameter]:
+    del rows
+    return {
+        "linkage": Ref("risk_moments.held"),
+        "columns": Ref("risk_moments"),
+        "weights": Ref("risk_stack"),
+        "residuals": Ref("residual_sums"),
+    }
+
+
+def _risk_methods(rows: Rows) -> Mapping[str, Parameter]:
+    del rows
+    return {
+        "fits": Ref("risk_singles.held"),
+        "joint": Ref("risk_joint.held"),
+        "totals": Ref("score_sums"),
+        "once": Ref("risk_stack"),
+        "ended": Ref("risk_stack"),
+        "frequencies": Ref("frequency"),
+        "people": Ref("risk_moments"),
     }
 
 
@@ -189,6 +294,36 @@ def _recalibration(rows: Rows) -> Mapping[str, Parameter]:
     return {**_audited(rows), "tables": 3, "performance": Ref("performance")}
 
 
+def _absolute_risk(rows: Rows) -> Mapping[str, Parameter]:
+    # Groups of which some are fitted whole, some by an intercept, and some not at all.
+    return {
+        "people": rows.n,
+        "trait": "trait",
+        "score": "score",
+        "covariates": ("age",),
+        "bounds": (4.0, 4.0, 1.0),
+        "group": "stratum",
+        "groups": 3,
+        "k": 2,
+        "refit": 7,
+    }
+
+
+def _score_adjustment(rows: Rows) -> Mapping[str, Parameter]:
+    # A threshold at the mean, so that groups of some ten people are shown.
+    return {
+        "people": rows.n,
+        "trait": "trait",
+        "score": "score",
+        "components": AXES[:2],
+        "bounds": (4.0, 4.0),
+        "group": "stratum",
+        "groups": 3,
+        "k": 3,
+        "high": 0.0137,  # no value of a drawn score, so that no tie is on the limit
+    }
+
+
 def _pruning(rows: Rows) -> Mapping[str, Parameter]:
     return {
         "people": rows.n,
@@ -237,6 +372,36 @@ def _ancestry_map(rows: Rows) -> Mapping[str, Parameter]:
     return {"people": rows.n, "bins": 5, "components": AXES[:2], "k": 2, "least": 10}
 
 
+def _gene_network(rows: Rows) -> Mapping[str, Parameter]:
+    # Two genes that share a variant; some parts have nobody.
+    middle = (rows.n_variants + 1) // 2
+    return {
+        "people": rows.n,
+        "n_variants": rows.n_variants,
+        "rounds": 10,
+        "starts": (0, middle - 1),
+        "stops": (middle, rows.n_variants),
+        **dict.fromkeys(("width", "attention", "hidden"), 4),
+        **{name: name for name in ("trait", "score", "part", "weight")},
+        "covariates": COVARIATES,
+        "bounds": (*BOUNDS, 1.0),
+        "seed": 5,
+        "frequencies": Ref("frequency"),
+        "clip": 1.0,
+        "group": "stratum",
+        "groups": 3,
+        "least": 0,
+    }
+
+
+def training(rows: Rows) -> Columns:
+    """Return what each person is for, a weight, and one of three strata."""
+    draw = np.random.default_rng(rows.n)
+    part = draw.permutation(np.arange(rows.n) % 5) - 2.0
+    weight = draw.uniform(0.5, 2.0, rows.n)
+    return {"part": np.maximum(part, 0.0), "weight": weight, **strata(rows)}
+
+
 def ancestry(rows: Rows) -> Columns:
     """Return components of two groups of people; the third is one that is not kept."""
     draw = np.random.default_rng(rows.n)
@@ -250,6 +415,32 @@ def strata(rows: Rows) -> Columns:
     draw = np.random.default_rng(rows.n)
     return {"stratum": draw.integers(0, 3, rows.n).astype(np.float64)}
 
+
+def placed(rows: Rows) -> Columns:
+    """Return strata and components."""
+    return {**strata(rows), **ancestry(rows)}
+
+
+def _risk_parts(rows: Rows) -> Mapping[str, Parameter]:
+    del rows
+    return {"tuning": 1, "test": 1, "name": "risk_part"}
+
+
+def parted(rows: Rows) -> Columns:
+    """Return one of two strata, and what people are for: three parts tune, half of them train."""
+    place = np.random.default_rng(rows.n).permutation(rows.n)
+    part, half = np.minimum(place % 6, 3), place // 6 % 2
+    return {"part": part.astype(np.float64), "half": half.astype(np.float64)}
+
+
+_RISK_FITS = {
+    "risk_parts": _risk_parts,
+    "risk_singles": _risk_fit,
+    "risk_joint": _risk_joint,
+    "risk_stack": _risk_stack,
+    "risk_refined": _risk_refined,
+    "risk_methods": _risk_methods,
+}
 
 CASES: Mapping[str, Case] = {
     "census": Case(_census),
@@ -272,6 +463,29 @@ CASES: Mapping[str, Case] = {
         columns=strata,
         rounding=2.0**-19,  # as in `scan`
     ),
+    "risk_moments": Case(
+        _risk_moments,
+        dict.fromkeys(("people", "cc", "cy", "yy"), 2.0**-22),
+        "as in moments",
+        columns=parted,
+        rounding=2.0**-19,
+        refuses=True,
+    ),
+    "score_sums": Case(
+        _score_sums,
+        dict.fromkeys(("people", "square", "gram", "trait"), 2.0**-16),
+        "quanta are below 2^-20 here, and each site rounds to the nearest",
+        columns=parted,
+        rounding=2.0**-16,
+    ),
+    "residual_sums": Case(
+        _residual_sums,
+        dict.fromkeys(("covariates", "genotypes"), 2.0**-20),
+        "as in moments",
+        columns=parted,
+        rounding=2.0**-16,
+    ),
+    **{name: Case(asked, columns=parted, refuses=True) for name, asked in _RISK_FITS.items()},
     "ld_blocks": Case(
         _ld_blocks,
         dict.fromkeys(("cut", "within"), 0.04),
@@ -315,6 +529,18 @@ CASES: Mapping[str, Case] = {
         " 2^10 of its damping; in 300 drawn cohorts the information differed by a step of 2^-20,"
         " and nothing else",
     ),
+    "absolute_risk": Case(
+        _absolute_risk,
+        dict.fromkeys(("coefficients", "information", "variance", "change"), 2.0**-16),
+        "as in recalibration",
+        columns=strata,
+    ),
+    "score_adjustment": Case(
+        _score_adjustment,
+        dict.fromkeys(("mean", "log_variance", "spread", "r2"), 2.0**-16),
+        "totals differ by 2^-28 at most, which a damping of 2^-10 multiplies by 2^10",
+        columns=placed,
+    ),
     "pruning": Case(
         _pruning,
         {"effective": 2.0**-9, "trace": 2.0**-18},
@@ -330,6 +556,11 @@ CASES: Mapping[str, Case] = {
         },
         "products differ by quanta below 2^-28 and traces as in pruning; a kept loading by that"
         " over a gap of 2^-10 of its eigenvalue at least",
+    ),
+    "gene_network": Case(
+        _gene_network,
+        reason="each person's terms are rounded by themselves, and whole numbers are added",
+        columns=training,
     ),
     "strata": Case(_strata, columns=ancestry),
     "hardy": Case(_hardy, columns=strata),
@@ -352,6 +583,11 @@ def ready(name: str, rows: Rows) -> tuple[Analysis[Any, Any], Rows]:
     known = earlier(name, rows)
     built = registry.build(step(name, rows), known)
     rows = rows.with_columns(CASES[name].columns(rows))
+    if CASES[name].refuses:
+        try:
+            harness.run(built, [rows.cohort()], "clear", rounds=ROUNDS)
+        except InputError:
+            reject()
     return built, rows
 
 
@@ -365,11 +601,12 @@ def earlier(name: str, rows: Rows, known: dict[str, Any] | None = None) -> dict[
     known = {} if known is None else known
     for value in CASES[name].parameters(rows).values():
         if isinstance(value, Ref) and value.step not in known:
-            rows = rows.with_columns(CASES[value.step].columns(rows))
-            built = registry.build(step(value.step, rows), earlier(value.step, rows, known))
+            other = value.step.removesuffix(".held")
+            rows = rows.with_columns(CASES[other].columns(rows))
+            built = registry.build(step(other, rows), earlier(other, rows, known))
             try:
                 done = harness.run(built, [rows.cohort()], "clear", rounds=ROUNDS)
             except InputError:
                 reject()  # two folds left out may leave too few people for the covariates
-            known[value.step] = done.result
+            known[other], known[f"{other}.held"] = done.result, done.held
     return known

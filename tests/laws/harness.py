@@ -44,6 +44,7 @@ class Finished:
     result: Any
     asked: tuple[Asked, ...]
     published: tuple[Outcome, ...]
+    held: object = None
 
 
 @cache
@@ -111,6 +112,7 @@ class Federation:
             self.course.results[self.course.plan.steps[-1].name],
             tuple(self.asked),
             tuple(self.published),
+            self.course.held.get("step.held"),
         )
 
     def _ask(self) -> None:

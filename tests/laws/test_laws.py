@@ -18,6 +18,8 @@ from strategies import SEEDS, Rows, labels, make_rows, permutations, rows
 
 NAMES = sorted(registry.ANALYSES)
 EVERY = pytest.mark.parametrize("name", NAMES)
+ASKING = pytest.mark.parametrize("name", sorted({*NAMES} - law.ASKING_NOTHING))
+"""Those that ask sites for sums: of the others, what a law says of sums says nothing."""
 
 few = settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 some = settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
@@ -46,7 +48,7 @@ def test_the_order_of_people_is_irrelevant(name: str, data: st.DataObject) -> No
     law.order_is_irrelevant(analysis, people, order, law.states(analysis, people, cases.ROUNDS))
 
 
-@EVERY
+@ASKING
 @some
 @given(people=rows())
 def test_an_empty_site_answers_zeros_of_the_declared_shape(name: str, people: Rows) -> None:
@@ -54,7 +56,7 @@ def test_an_empty_site_answers_zeros_of_the_declared_shape(name: str, people: Ro
     law.an_empty_site_answers_zeros(analysis, people, law.states(analysis, people, cases.ROUNDS))
 
 
-@EVERY
+@ASKING
 @few
 @given(people=rows(most=40))
 def test_nothing_exceeds_its_limit_and_nobody_leaves_their_cell(name: str, people: Rows) -> None:
@@ -62,7 +64,7 @@ def test_nothing_exceeds_its_limit_and_nobody_leaves_their_cell(name: str, peopl
     law.one_person_moves_little(analysis, people, law.states(analysis, people, cases.ROUNDS))
 
 
-@EVERY
+@ASKING
 @some
 @given(people=rows(), seed=SEEDS)
 def test_each_field_reads_only_what_it_declares(name: str, people: Rows, seed: int) -> None:
@@ -73,7 +75,7 @@ def test_each_field_reads_only_what_it_declares(name: str, people: Rows, seed: i
     )
 
 
-@EVERY
+@ASKING
 @some
 @given(people=rows(), seed=SEEDS)
 def test_columns_enter_by_their_declared_degree(name: str, people: Rows, seed: int) -> None:
@@ -91,7 +93,7 @@ def test_inputs_stay_as_they_are_and_bytes_repeat(name: str, people: Rows) -> No
     law.it_is_pure(analysis, people, law.states(analysis, people, cases.ROUNDS))
 
 
-@EVERY
+@ASKING
 @some
 @given(people=rows())
 def test_head_counts_are_whole(name: str, people: Rows) -> None:
@@ -188,7 +190,7 @@ def test_a_plan_is_judged_without_any_result(name: str) -> None:
     )
 
 
-@EVERY
+@ASKING
 def test_products_of_variants_are_declared(name: str) -> None:
     analysis, people = cases.ready(name, example())
     law.products_of_variants_are_declared(analysis, law.states(analysis, people, cases.ROUNDS))

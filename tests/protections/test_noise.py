@@ -18,7 +18,7 @@ from equipoise.protections import noise
 from equipoise.protections.discrete import Chance, Gaussian, Words, draw
 from equipoise.protections.graph import COLLUDING, holders, joined, threshold
 from equipoise.protections.noise import Noise, calibrated, cost, honest
-from equipoise.sums import Field, Schema, encode, head_count, real
+from equipoise.sums import Field, Read, Schema, encode, head_count, real
 from protections.rounds import Round, Values, added, context, names, same, start
 
 PEOPLE = 1000
@@ -356,3 +356,42 @@ def test_what_a_site_has_is_not_changed() -> None:
     form, own = calibrated(MIXED, 1.0, 3, may_lose=False), middles(MIXED)
     list(noise.noised(form, own, Chance()))
     assert same(own, middles(MIXED))
+
+
+def whole_bounded(entries: int, l2: float | None) -> Field:
+    """Return a field of real values up to 1, of which the whole is bounded by `l2`."""
+    return Field((entries,), 1.0, 2.0**10, 2.0**-20, (), (Read("x"),), l2=l2)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.floats(0.01, 3), st.integers(0, 30))
+def test_a_bound_of_the_whole_bounds_what_a_person_moves(
+    seed: int, entries: int, l2: float, bits: int
+) -> None:
+    field = whole_bounded(entries, l2)
+    draw = np.random.default_rng(seed)
+    others, own = draw.normal(size=entries), draw.normal(size=entries)
+    own = np.clip(own * l2 / np.linalg.norm(own), -1, 1)
+    block = {"x": field}
+    without, together = (
+        encode(block, {"x": values}, 1000)["x"] for values in (others, others + own)
+    )
+    steps = [(v + (1 << bits >> 1)) >> bits for v in (without, together)]
+    moved = float(np.linalg.norm((steps[1] - steps[0]).astype(np.float64)))
+    assert moved <= noise.moved_on_average(field, bits) * sqrt(entries) * (1 + 1e-12)
+    assert noise.moved_on_average(field, bits) <= noise.moved_by(field, bits)
+
+
+@pytest.mark.parametrize("rho", [1e-4, 0.1])
+def test_a_bound_of_the_whole_costs_no_more_and_makes_less_noise(rho: float) -> None:
+    plain, bounded = (
+        calibrated(Schema(({"x": whole_bounded(10_000, l2)},)), rho, 4, may_lose=False)
+        for l2 in (None, 1.0)
+    )
+    assert bounded.cost <= rho
+    assert bounded.cost > 0.9 * rho
+    ratio = plain.added[0]["x"].deviation(4) / bounded.added[0]["x"].deviation(4)
+    assert ratio == pytest.approx(100, rel=0.02)  # the root of the number of entries
+    # A bound that says no more than `per_person` changes nothing.
+    loose = whole_bounded(10_000, 101.0)
+    same = calibrated(Schema(({"x": loose},)), rho, 4, may_lose=False)
+    assert same.added[0]["x"].law == plain.added[0]["x"].law

@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equipoise.solvers.elastic_net import elastic_net
-from equipoise.solvers.multi_ancestry import JointBlock, Penalties, fit, fit_block, in_order
+from equipoise.solvers.multi_ancestry import (
+    TOLERANCE,
+    JointBlock,
+    Penalties,
+    fit,
+    fit_block,
+    in_order,
+)
 from solvers.joint_problems import GOLDEN, Problem, problem, quadratic
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -102,6 +109,56 @@ def test_every_point_of_a_path_is_an_optimum_and_its_residual_is_told(
         # Two orders of addition, of terms up to c times a weight.
         assert own == pytest.approx(ended.residual[p], abs=1e-11)
         assert own <= 2e-8
+
+
+@settings(max_examples=30, deadline=None)
+@given(SEEDS, st.integers(1, 4), st.floats(0.0, 100.0), st.floats(1e-4, 1e-2))
+def test_a_tolerance_bounds_how_far_scores_are_from_those_of_the_optimum(
+    seed: int, strata: int, coupling: float, tolerance: float
+) -> None:
+    of = problem(seed, strata, 12, coupling=coupling, plain=False)
+    matrix, _, _ = quadratic(of)
+    loose = fit_block(block(of), penalties(of, 4.0, 1.0), tolerance).weights[1]
+    apart = loose - fit_block(block(of), penalties(of), TIGHT).weights[0]
+    # The slopes of both are subgradients but for the tolerance, and subgradients are monotone.
+    most = (tolerance + TIGHT) * np.abs(apart).sum(axis=1) @ of.weights
+    assert apart.ravel() @ matrix @ apart.ravel() <= most + 1e-15
+
+
+@settings(max_examples=15, deadline=None)
+@given(SEEDS, st.integers(1, 4), st.floats(0.0, 100.0), st.booleans())
+def test_correlations_in_single_precision_give_nearly_the_same_weights(
+    seed: int, strata: int, coupling: float, plain: bool
+) -> None:
+    of = problem(seed, strata, 30, coupling=coupling, plain=plain)
+    single = replace(block(of), genotypes=of.genotypes.astype(np.float32))
+    given_ = penalties(of, 4.0, 2.0, 1.0)
+    ended = fit_block(single, given_)
+    # Sums of 30 products below 1, each rounded to 6e-8 of its size.
+    assert residual(of, ended.weights[2]) == pytest.approx(ended.residual[2], abs=2e-6)
+    assert ended.residual.max() <= TOLERANCE
+    apart = ended.weights[2] - fit_block(block(of), given_, 1e-9).weights[2]
+    most = (TOLERANCE + 2e-6) * np.abs(apart).sum(axis=1) @ of.weights
+    assert apart.ravel() @ quadratic(of)[0] @ apart.ravel() <= most + 1e-15
+
+
+def test_tens_of_thousands_of_sweeps_in_single_precision_do_not_drift() -> None:
+    rng = np.random.default_rng(0)
+    # Variants that all say nearly the same, and no l2: what the descent is slowest at.
+    x = rng.standard_normal((2000, 1)) + 0.1 * rng.standard_normal((2000, 40))
+    y = x @ rng.standard_normal(40) + rng.standard_normal(2000)
+    x, y = (x - x.mean(0)) / x.std(0), (y - y.mean()) / y.std()
+    genotypes, trait = (x.T @ x / 2000).astype(np.float32), x.T @ y / 2000
+    l1 = np.full((1, 1), 1e-5)
+    slow = Penalties(l1, 0 * l1, np.zeros(1), np.array([-1]), np.ones(1))
+    given_ = JointBlock(genotypes[None], trait[None], np.ones((1, 40)))
+    ended = fit_block(given_, slow, TOLERANCE, 100_000)
+    assert ended.sweeps[0] > 10_000
+    b = ended.weights[0, 0]
+    left = trait - genotypes.astype(np.float64) @ b
+    off = np.where(b == 0, np.maximum(np.abs(left) - 1e-5, 0.0), np.abs(left - 1e-5 * np.sign(b)))
+    # The rounding of one sum of 40 products up to 1.
+    assert off.max() == pytest.approx(ended.residual[0], abs=1e-6)
 
 
 def test_without_coupling_each_stratum_is_fitted_as_by_itself() -> None:
@@ -216,3 +273,5 @@ def test_correlations_that_are_no_numbers_are_refused() -> None:
     trait[0, 0] = np.nan
     with pytest.raises(ValueError, match="no number"):
         fit_block(block(replace(of, trait=trait)), penalties(of))
+    with pytest.raises(ValueError, match="as int64; expected float32"):
+        fit_block(replace(block(of), genotypes=of.genotypes.astype(int)), penalties(of))

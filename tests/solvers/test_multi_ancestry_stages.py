@@ -14,7 +14,7 @@ from equipoise.solvers.block_correlations import (
 )
 from equipoise.solvers.block_moments import BlockMoments, moments_of_rows
 from equipoise.solvers.multi_ancestry import Penalties
-from equipoise.solvers.risk_paths import Setting, joint_path, path, single_path
+from equipoise.solvers.risk_paths import Setting, joint_path, near_path, path, single_path
 from equipoise.solvers.risk_stages import chosen, first, liked, second, singles, total
 from equipoise.solvers.sparse_weights import SparseWeights
 from equipoise.solvers.stack import StackMoments, incremental_r2, stack_moments
@@ -159,6 +159,41 @@ def test_what_did_not_converge_is_told_by_the_point() -> None:
     assert held.convergence.sweeps.max() == 4
     assert not held.convergence.reached[1]
     assert held.weights.dense(0, 60)[:, 2:].any()
+
+
+def test_a_path_near_what_was_liked_goes_through_it() -> None:
+    alone = single_path("large", STRATA["large"], tolerance=1e-9)
+    liked_ = [17, 14]
+    l1, l2 = alone.penalties.l1[liked_, 0], alone.penalties.l2[liked_, 0]
+    settings = [alone.setting(point) for point in liked_]
+    assert settings == [Setting(*each) for each in zip(l1.tolist(), l2.tolist(), strict=True)]
+    one = near_path("large", STRATA["large"], settings[:1], tolerance=1e-9)
+    np.testing.assert_allclose(one.penalties.l1[:, 0] / l1[0], 2 ** np.arange(1, -1.1, -0.5))
+    # Two fits to 1e-9; the least curvature is l2, .1.
+    np.testing.assert_allclose(
+        one.weights.dense(0, 60)[:, 2], alone.weights.dense(0, 60)[:, 17], atol=1e-6
+    )
+    both = near_path("large", STRATA["large"], [*settings, Setting(l1[0], 1.0)])
+    assert both.penalties.l1.max() == pytest.approx(2 * max(l1))
+    assert both.penalties.l1.min() == pytest.approx(min(l1) / 2)
+    steps = np.diff(np.log2(both.penalties.l1[:, 0]))
+    assert set(both.penalties.l2[:, 0]) == {*l2, 1.0}
+    assert np.all((steps >= -0.5 - 1e-9) & (steps < 0) | (steps > 1))
+    far = near_path("large", STRATA["large"], [settings[0], Setting(1e3 * l1[0], l2[0])])
+    assert len(far.penalties.l1) == 10
+
+
+def test_candidates_are_as_near_to_the_optimum_as_their_people_call_for() -> None:
+    settings = {name: Setting(0.02, 0.1) for name in STRATA}
+    for made_, most in (
+        (single_path("large", STRATA["large"]), SIZES["large"]),
+        (single_path("small", STRATA["small"]), SIZES["small"]),
+        (joint_path(STRATA, settings), SIZES["large"]),
+    ):
+        bound = 0.01 / np.sqrt(most)
+        assert made_.convergence.reached.all()
+        # Neither worse, nor a hundred times better than was asked.
+        assert bound / 100 < made_.convergence.residual.max() <= bound
 
 
 def test_strata_with_other_blocks_are_refused() -> None:

@@ -110,11 +110,17 @@ def test_it_answers_over_tls_what_is_due_and_refuses_the_rest(handed: Handed) ->
         assert ask("plan", {}, b"{}").body["error"] == "ProtocolError"
         assert ask("round", {"phase": 1}).body["reason"] == "the run has not begun"
     finally:
-        transport.close()
-        stop.set()
+        stop.set()  # before the centre says that this was all
         serve.join(60)
+        transport.close()
     [part] = parts
     assert not part.ended
     kinds = [entry.kind for entry in read(part.out / "ledger").entries]
     assert kinds.count("refusal") == 3
     assert kinds.count("release") == 1
+    taken_up = keep(handed.home, path, stop=stop)
+    assert (taken_up.out, taken_up.ended) == (part.out, False)
+    assert [entry.kind for entry in read(part.out / "ledger").entries][: len(kinds)] == kinds
+    anew = keep(handed.home, path, stop=stop, anew=True)
+    assert anew.out != part.out
+    assert len(read(anew.out / "ledger").entries) < len(kinds)

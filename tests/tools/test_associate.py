@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,9 +13,11 @@ import statsmodels.api as sm
 from scipy.special import gammaln
 
 from equipoise.errors import DisclosureError, InputError
+from equipoise.genotypes import plink
 from equipoise.genotypes.plink import write
 from equipoise.genotypes.variants import HEADER, Variants
 from equipoise.packed.decode import encode
+from equipoise.tools import association_files, association_rows, linear
 from equipoise.tools.associate import Request, associate
 
 N, M = 203, 40
@@ -297,3 +300,69 @@ def test_masks_for_two_sites_are_refused(study: Study) -> None:
     request = study.request(np.arange(100), np.arange(100, N))
     with pytest.raises(DisclosureError):
         associate(replace(request, protection="masked"), lambda share: None)
+
+
+def content(request: Request) -> bytes:
+    associate(request, lambda share: None)
+    return request.out.read_bytes()
+
+
+@pytest.mark.parametrize("n_sites", [1, 3])
+def test_blocks_files_and_threads_change_no_byte(
+    study: Study, n_sites: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.chromosomes = ["1"] * 20 + ["X"] * 8 + ["2"] * 7 + ["X"] * 2 + ["MT"] * 3
+    request = study.request(*np.array_split(np.arange(N), n_sites))
+    whole = content(request)
+    monkeypatch.setattr(association_rows, "MOST", 0)
+    monkeypatch.setattr(association_files, "ROWS", 7)
+    monkeypatch.setattr(linear, "BYTES", 1)
+    monkeypatch.setattr(plink, "PIECE", 64)
+    plink._LAST.clear()
+    assert content(request) == whole
+    assert content(replace(request, threads=2)) == whole
+
+
+def test_a_scan_that_breaks_off_leaves_the_old_table(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = study.request(np.arange(N))
+    request.out.write_text("old")
+    monkeypatch.setattr(association_files, "ROWS", 16)
+    monkeypatch.setattr(linear, "BYTES", 1)
+    found, blocks = linear._complete, []
+
+    def breaking(*args: Any) -> Any:
+        blocks.append(args)
+        if len(blocks) == 2:
+            raise InputError("a broken block")
+        return found(*args)
+
+    monkeypatch.setattr(linear, "_complete", breaking)
+    with pytest.raises(InputError, match="broken"):
+        associate(request, lambda share: None)
+    assert len(blocks) == 2
+    assert request.out.read_text() == "old"
+    assert not list(request.out.parent.glob("*.part"))
+
+
+def test_the_table_is_written_while_the_scan_goes_on(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(association_files, "ROWS", 16)
+    monkeypatch.setattr(linear, "BYTES", 1)
+    order: list[str] = []
+    block, scan = association_files._block, linear._complete
+
+    def writing(*args: Any) -> Any:
+        order.append("written")
+        return block(*args)
+
+    def scanning(*args: Any) -> Any:
+        order.append("scanned")
+        return scan(*args)
+
+    monkeypatch.setattr(association_files, "_block", writing)
+    monkeypatch.setattr(linear, "_complete", scanning)
+    associate(study.request(np.arange(N)), lambda share: None)
+    assert order == ["scanned", "written"] * 3

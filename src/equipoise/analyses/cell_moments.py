@@ -236,9 +236,19 @@ def symmetric(triangle: Array, size: int) -> Array:
     return matrix
 
 
+def in_part(cohort: Cohort, part: str, number: int) -> Cohort:
+    """Return the cohort with the people of one part as fold 0 and all others in none.
+
+    The cohort as it is where no column parts people.
+    """
+    if not part:
+        return cohort
+    return replace(cohort, fold=np.where(cohort.column(part) == number, 0, -1))
+
+
 def _cells(number: Array, fold: NDArray[np.int64], strata: int) -> NDArray[np.int64]:
-    """Return each person's cell; whoever has another number than 0, 1, ... is in none."""
-    known = np.isin(number, np.arange(strata))
+    """Return each person's cell; whoever has no fold, or another number than 0, 1, ..., is in none."""
+    known = np.isin(number, np.arange(strata)) & (fold >= 0)
     return np.where(known, fold * strata + np.where(known, number, 0).astype(np.int64), -1)
 
 

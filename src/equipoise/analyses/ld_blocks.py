@@ -35,6 +35,9 @@ from equipoise.sums import (
     real,
 )
 
+TILE = 64
+"""Variants whose products with the next ones are summed at once, where the window is narrower."""
+
 LEAST_VARIANCE = 2.0**-10
 """Below this a dosage does not vary: all people may be heterozygous."""
 
@@ -97,7 +100,9 @@ class LdBlockSearch:
             return Schema()
         over, who = ((self.stratum,), self._who) if self.stratum else ((), ())
         people = head_count((len(self.counted),), self.people, over, who)
-        return Schema(({"people": people}, *(self._tile(*tile) for tile in self._tiles)))
+        return Schema(
+            ({"people": people}, *(self._tile(start, stop) for start, stop, _ in self._tiles))
+        )
 
     def summarise(self, cohort: Cohort, state: LdBlocksState) -> Iterator[Sums]:
         """Yield the site's sums."""
@@ -119,7 +124,7 @@ class LdBlockSearch:
         }
 
         def tile(start: int, stop: int) -> Sums:
-            size, reach = min(self.window, stop - start), stop - start
+            size, reach = min(self._step, stop - start), stop - start
             mean, used = self.frequencies.means(start, stop)
             found = sums.block(start, stop, mean, used, linkage=True)
             answer: dict[str, Array] = {}
@@ -184,19 +189,23 @@ class LdBlockSearch:
         """Start and stop of each tile, and where the tile after it stops."""
         found: list[tuple[int, int, int]] = []
         for first, last in pairwise(self.segments):
-            for start in range(first, last, self.window):
-                reach = min(start + 2 * self.window, last)
-                found.append((start, min(start + self.window, last), reach))
+            for start in range(first, last, self._step):
+                stop = min(start + self._step, last)
+                found.append((start, stop, min(stop + self.window, last)))
         return found
 
-    def _tile(self, start: int, stop: int, reach: int) -> Block:
+    @property
+    def _step(self) -> int:
+        return max(self.window, TILE)
+
+    def _tile(self, start: int, stop: int) -> Block:
         size, fields = stop - start, dict[str, Field]()
         for s in range(len(self.counted)):
             once, twice = (Read(GENOTYPE, 1), *self._who), (Read(GENOTYPE, 2), *self._who)
             band = real((size, self.window + 1), 4.0, self.people, (), twice)
             fields[f"sum{s}"] = real((size,), 2.0, self.people, (), once)
-            told = self.window + 1
-            fields[f"band{s}"] = replace(band, directions=told, block=(start, reach))
+            # A window on either side: what is told of a variant by those before it counts too.
+            fields[f"band{s}"] = replace(band, directions=self.columns, block=(start, stop))
         return fields
 
 

@@ -23,7 +23,12 @@ from math import log2
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.analyses.cell_moments import CellMoments, blocks_from, triangle_diagonal
+from equipoise.analyses.cell_moments import (
+    CellMoments,
+    blocks_from,
+    in_part,
+    triangle_diagonal,
+)
 from equipoise.analyses.frequency import Frequencies
 from equipoise.analyses.moment_totals import MomentsState, MomentTotals, StratumColumns
 from equipoise.analyses.strata import Strata
@@ -64,6 +69,8 @@ class Moments:
     least       the fewest people that `counted` may have, linkage borrowed or not
     found       the strata as they were found, where a step did: no site answers if one has
                 fewer people than were counted on
+    part        a column that parts people, of whom those with the number `training` are summed
+                over, as one set; "" sums over everybody, by fold
     """
 
     people: int
@@ -81,6 +88,8 @@ class Moments:
     background: tuple[str, ...] = ()
     least: int = 10
     found: Strata | None = None
+    part: str = ""
+    training: int = 0
 
     def start(self) -> MomentsState:
         """Return the empty state."""
@@ -101,7 +110,7 @@ class Moments:
         del state
         self._refuse_smaller()
         sums = CellMoments.of(
-            cohort,
+            in_part(cohort, self.part, self.training),
             (*self.covariates, self.trait),
             np.array(self.bounds),
             self.folds,
@@ -184,6 +193,8 @@ class Moments:
         return tuple(map(StratumColumns, range(self.strata), used, allowed))
 
     def _refuse(self) -> None:
+        if self.part and self.folds != 1:
+            raise InputError("a part to sum over as one, and sums by fold; expected one of the two")
         if self.weights and (self.stratum or len(self.counted) != len(self.weights)):
             raise InputError(
                 "strata by weights and by number, or weights of another number of strata than"
@@ -245,6 +256,10 @@ class Moments:
         return tuple(pairwise(self.starts))
 
     @property
+    def _by_fold(self) -> tuple[str, ...]:
+        return () if self.part else ("fold",)
+
+    @property
     def _most(self) -> tuple[float, float]:
         """The most that a covariate (or the column of ones) and the trait may be."""
         return max((1.0, *self.bounds[:-1])), self.bounds[-1]
@@ -258,15 +273,16 @@ class Moments:
 
     def _who(self, stratum: int | None = None) -> tuple[Read, ...]:
         """Return what says who is in a stratum, or in which."""
+        names = (self.stratum,)
         if self.weights:
             names = self.weights if stratum is None else (self.weights[stratum],)
-            return tuple(Read(name, None) for name in names)
-        return (Read(self.stratum, None),) if self.stratum else ()
+        return tuple(Read(name, None) for name in (*names, self.part) if name)
 
     def _head(self) -> Block:
         k, n, (c, y), who = len(self.covariates) + 1, self.people, self._most, self._who()
         # Weights sum over everybody with any; numbers of strata part the people.
-        over = ("fold",) if self.weights or not self.stratum else ("fold", self.stratum)
+        by_number = () if self.weights or not self.stratum else (self.stratum,)
+        over = () if self.part else ("fold", *by_number)
         shape = (self.folds, self.strata)
         (covariates, trait), (twice, square) = self._reads(1), self._reads(2)
         limit = float(max(n, 1))
@@ -284,7 +300,7 @@ class Moments:
 
     def _block(self, block: tuple[int, int]) -> Block:
         b, k, n, (c, y) = block[1] - block[0], len(self.covariates) + 1, self.people, self._most
-        (covariates, trait), g, over = self._reads(1), Read(GENOTYPE, 1), ("fold",)
+        (covariates, trait), g, over = self._reads(1), Read(GENOTYPE, 1), self._by_fold
         fields: dict[str, Field] = {}
         for s in range(self.strata):
             who = self._who(s)

@@ -1,10 +1,13 @@
-"""Reading scoring files of the PGS Catalog, format 2.0, harmonised or not.
+"""Reading scoring files of the PGS Catalog, format 2.0 or 1.0, harmonised or not.
 
 Lambert et al. 2021, doi:10.1038/s41588-021-00783-5; https://www.pgscatalog.org/downloads/.
 Tab-separated, plain or gzip: lines `#key=value`, a line of column names, a line a weight.
 The harmonised columns `hm_chr` and `hm_pos` are taken where the file has them, as they are all
 of one genome build. What the Catalog could not place stays without a place; it is never
 completed from the author's columns, which are of another build.
+
+Where several other alleles may be meant, as in `C/T`, none is known, as pgsc_calc has it. Format
+1.0, of files kept from before 2022, has other words for what is read here: `_FORMER`.
 """
 
 import gzip
@@ -38,6 +41,7 @@ MOST_PROBLEMS: Final = 20
 _BUILDS: Final = {"hg18": "ncbi36", "hg19": "grch37", "b37": "grch37", "hg38": "grch38"}
 _MISSING: Final = ("", "NA", "NR", "NaN", "nan", "None", ".")
 _ACGT: Final = "^[ACGT]+$"
+_SEVERAL: Final = "^[ACGTN]+([/,][ACGTN]+)+$"
 _POSITION: Final = "^[1-9][0-9]{0,17}$"
 _NUMBER: Final = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
 _FLAGS: Final = {
@@ -48,6 +52,14 @@ _FLAGS: Final = {
     "is_recessive": "recessive",
 }
 _DOSAGES: Final = ("dosage_0_weight", "dosage_1_weight", "dosage_2_weight")
+_UNFLAGGED: Final = ("false", "0", "0.0", "no")
+_FORMER: Final = {
+    "PGS ID": "pgs_id",
+    "Reported Trait": "trait_reported",
+    "Original Genome Build": "genome_build",
+    "Number of Variants": "variants_number",
+    "reference_allele": "other_allele",
+}
 _AUTHORS: Final = ("chr_name", "chr_position")
 _HARMONISED: Final = ("hm_chr", "hm_pos")
 _WANTED: Final = (
@@ -168,10 +180,11 @@ def _parts(path: Path, data: bytes) -> tuple[dict[str, str], tuple[str, ...], by
         said, _, data = data.partition(b"\n")
         key, parted, value = said.decode().lstrip("#").partition("=")
         if parted:
-            header[key.strip()] = value.strip()
+            header[_FORMER.get(key.strip(), key.strip())] = value.strip()
         line += 1
     first, _, body = data.partition(b"\n")
-    names = tuple(name.strip() for name in first.decode().split("\t"))
+    columns = tuple(name.strip() for name in first.decode().split("\t"))
+    names = tuple(_FORMER.get(name, name) for name in columns)
     twice = sorted({name for name in names if name in _WANTED and names.count(name) > 1})
     absent = [name for name in ("effect_allele",) if name not in names]
     if "effect_weight" not in names and not set(_DOSAGES) <= set(names):
@@ -243,17 +256,19 @@ def _weights(frame: pl.DataFrame, place: tuple[str, str]) -> tuple[pl.DataFrame,
     weight = pl.col("effect_weight")
     inferred = pl.col("hm_inferOtherAllele").str.to_uppercase()
     other = pl.coalesce(
-        pl.col("other_allele").str.to_uppercase(),
-        # Of several possible alleles, none is known.
-        pl.when(inferred.str.contains(_ACGT)).then(inferred),
+        _one(pl.col("other_allele").str.to_uppercase()),
+        pl.when(inferred != effect).then(_one(inferred)),
     )
     placed = chromosome.is_not_null() & position.is_not_null()
+    if place == _HARMONISED:  # the Catalog's own model of these rows admits a position of 0
+        placed &= position != "0"
+    numbered = placed & position.str.contains(_POSITION)  # a haplotype's may be `5;9`
     number = pl.when(weight.str.contains(_NUMBER)).then(weight).cast(pl.Float64, strict=False)
     read_ = frame.select(
         "line",
         pl.coalesce("hm_rsID", "rsID").alias("rsid"),
-        pl.when(placed).then(chromosome.str.replace("^(?i)chr", "")).alias("chromosome"),
-        pl.when(placed).then(position).cast(pl.Int64, strict=False).alias("position"),
+        pl.when(numbered).then(chromosome.str.replace("^(?i)chr", "")).alias("chromosome"),
+        pl.when(numbered).then(position).cast(pl.Int64, strict=False).alias("position"),
         effect.alias("effect_allele"),
         other.alias("other_allele"),
         number.alias("weight"),
@@ -262,13 +277,13 @@ def _weights(frame: pl.DataFrame, place: tuple[str, str]) -> tuple[pl.DataFrame,
     asked = read_["unsupported"].is_null()
     line = read_["line"].to_numpy()
     well = frame.select(
-        position=~placed | position.str.contains(_POSITION),
+        position=~placed | numbered,
         effect=effect.is_not_null(),
         weight=number.is_finite().fill_null(value=False),
         alleles=effect.ne_missing(other),
     )
     faults = [
-        (well["position"], "a position that is no whole number from 1", "a 1-based position"),
+        (well["position"] | ~asked, "a position that is no whole number from 1", "a 1-based one"),
         (well["effect"] | ~asked, "no effect allele", "the allele that the weight is of"),
         (well["weight"] | ~asked, "a weight that is no finite number", "a number"),
         (well["alleles"] | ~asked, "twice the same allele", "two alleles that differ"),
@@ -278,14 +293,19 @@ def _weights(frame: pl.DataFrame, place: tuple[str, str]) -> tuple[pl.DataFrame,
     return read_, listed
 
 
+def _one(allele: pl.Expr) -> pl.Expr:
+    """Return the allele, null where it is several of which one is meant."""
+    return pl.when(~allele.str.contains(_SEVERAL)).then(allele)
+
+
 def _unsupported(effect: pl.Expr) -> pl.Expr:
     """Return what a weight is where it is none for each copy of a plain allele, else null."""
     reason = pl.lit(None, pl.String)
     if_dosage = pl.any_horizontal(*(pl.col(name).is_not_null() for name in _DOSAGES))
     reasons = [(~effect.str.contains(_ACGT), "allele_form"), (if_dosage, "dosage_weights")]
+    # A flag in words of its own is taken as set: no weight is additive by mistake.
     reasons += [
-        (pl.col(name).str.to_lowercase().is_in(("true", "1", "yes")), said)
-        for name, said in _FLAGS.items()
+        (~pl.col(name).str.to_lowercase().is_in(_UNFLAGGED), said) for name, said in _FLAGS.items()
     ]
     # The last that applies is kept: a flag of the file says more than the form of a cell.
     for applies, said in reasons:

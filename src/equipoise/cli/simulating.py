@@ -1,19 +1,20 @@
 """`equipoise simulate`: made-up cohorts with a known truth."""
 
 import json
-import multiprocessing
 import os
 import sys
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Final, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast, get_args
 
 import typer
 
 from equipoise.errors import InputError
-from equipoise.simulation.demography import AMR
-from equipoise.simulation.design import TRAITS, Design, Kind, Model, Trait
+
+if TYPE_CHECKING:  # who runs another command does not wait for these
+    from equipoise.simulation.design import Design, Model, Trait
 
 _SMALL: Final = 20_000_000
 """Genotypes below which other processes take longer to start than to help."""
@@ -85,6 +86,9 @@ def simulate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Make up cohorts with a known truth: genotypes, traits, sites."""
+    from equipoise.simulation.demography import AMR
+    from equipoise.simulation.design import TRAITS, Design
+
     named = trait_of(trait) if trait else TRAITS
     # Design.check refuses a model that is none.
     design = Design(
@@ -114,7 +118,7 @@ def simulate(
     simulate_and_tell(design, out, threads, as_json)
 
 
-def simulate_and_tell(design: Design, out: Path, threads: int | None, as_json: bool) -> None:
+def simulate_and_tell(design: "Design", out: Path, threads: int | None, as_json: bool) -> None:
     """Write the folder and print what is in it; `threads` None takes all cores."""
     if threads is not None and threads < 1:
         raise InputError(f"--threads is {threads}; expected 1 or more; give a number of threads")
@@ -128,7 +132,7 @@ def simulate_and_tell(design: Design, out: Path, threads: int | None, as_json: b
     print(json.dumps(content, indent=1) if as_json else _text(design, content))
 
 
-def trait_of(options: list[str]) -> tuple[Trait, ...]:
+def trait_of(options: list[str]) -> "tuple[Trait, ...]":
     """Return the traits of `NAME=KIND,KEY=NUMBER,...`; InputError for another form.
 
     >>> trait_of(["height=quantitative,h2=.8", "nothing=null"])[0].h2
@@ -137,7 +141,9 @@ def trait_of(options: list[str]) -> tuple[Trait, ...]:
     return tuple(_trait(option) for option in options)
 
 
-def _trait(option: str) -> Trait:
+def _trait(option: str) -> "Trait":
+    from equipoise.simulation.design import Kind, Trait
+
     (name, kind), *rest = _pairs("--trait", option)
     if kind not in get_args(Kind):
         raise _malformed("--trait", f"`{kind}`", f"NAME= and one of {', '.join(get_args(Kind))}")
@@ -181,14 +187,16 @@ def _malformed(option: str, found: str, expected: str) -> InputError:
     return InputError(f"{option}: {found}; expected {expected}; see `equipoise simulate --help`")
 
 
-def _executor(design: Design, threads: int) -> AbstractContextManager[Executor | None]:
+def _executor(design: "Design", threads: int) -> AbstractContextManager[Executor | None]:
     """Return where chromosomes are made: msprime keeps other threads waiting, numbers do not."""
     workers = min(threads, design.chromosomes)
     if workers == 1 or design.n_people * design.variants < _SMALL:
         return nullcontext()
     if design.model == "random":
         return ThreadPoolExecutor(workers)
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    # Here and not above: other commands import this module too, and need no processes.
+    processes, multiprocessing = map(import_module, ("concurrent.futures", "multiprocessing"))
+    return processes.ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
 
 
 class _Bar:
@@ -215,7 +223,7 @@ class _Bar:
         self._shown.stop()
 
 
-def _text(design: Design, content: dict[str, Any]) -> str:
+def _text(design: "Design", content: dict[str, Any]) -> str:
     sites = ", ".join(f"{name} {n}" for name, n in content["sites"].items())
     lines = [
         f"Simulated {design.n_people} people and {design.variants} variants: {sites}.",

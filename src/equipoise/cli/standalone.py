@@ -14,6 +14,7 @@ from equipoise.cli.encrypted_scoring import score
 from equipoise.cli.leaking import leakage
 from equipoise.cli.simulating import simulate
 from equipoise.errors import InputError
+from equipoise.native import THREADS
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Genotypes = Annotated[
@@ -74,9 +75,8 @@ def associate(
     from equipoise.tools.filters import Limits
 
     files = Wanted(build, report, plots, tuple(ld_scores or ()))
-    named = tuple(name for name in covariates.split(",") if name)
     request = Request(
-        tuple(genotypes), tuple(phenotypes), tuple(trait), named, out, binary, protection, threads,
+        tuple(genotypes), tuple(phenotypes), tuple(trait), _names(covariates), out, binary, protection, threads,
         executor, files, Limits(maf, call_rate, hwe), firth, whole_genome,
     )  # fmt: skip
     associate_and_tell(request, as_json)
@@ -187,6 +187,74 @@ def qc(
         )
 
 
+def train(
+    genotypes: Genotypes,
+    phenotypes: Annotated[
+        list[Path],
+        typer.Option("--phenotypes", help="A table with IID: one for each site, or one for all."),
+    ],
+    trait: Annotated[str, typer.Option("--trait", help="The column to predict.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write; it must be new.")],
+    groups: Annotated[
+        str, typer.Option("--groups", help="A column of ancestry groups, each fitted by itself.")
+    ] = "",
+    covariates: Annotated[str, typer.Option("--covariates", help="Columns, by commas.")] = "",
+    components: Annotated[
+        str, typer.Option("--components", help="Covariates that are components of ancestry.")
+    ] = "",
+    binary: Annotated[bool, typer.Option("--binary", help="The trait is yes or no.")] = False,
+    name: Annotated[str, typer.Option("--name", help="What the model is called.")] = "",
+    build: Annotated[str, typer.Option("--build", help="GRCh37 or GRCh38.")] = "NR",
+    tuning: Annotated[float, typer.Option("--tuning", help="Share of people who tune.")] = 0.15,
+    test: Annotated[float, typer.Option("--test", help="Share of people who test.")] = 0.15,
+    maf: Annotated[float, typer.Option("--maf", help="Least minor allele frequency.")] = 0.01,
+    seed: Annotated[int, typer.Option("--seed", help="Of who trains, tunes and tests.")] = 1,
+    protection: Annotated[
+        str | None, typer.Option("--protection", help="Of sums: masked (from 3 sites) or clear.")
+    ] = None,
+    reference_ld: Annotated[
+        list[str] | None,
+        typer.Option("--reference-ld", help="GROUP=FILE: genotypes to borrow linkage from."),
+    ] = None,
+    note: Annotated[
+        list[str] | None, typer.Option("--note", help="A sentence for the page; may be repeated.")
+    ] = None,
+    threads: Threads = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Train a risk model for several ancestries, at one site or over several."""
+    _limit_threads(threads)
+    from equipoise.cli.training import train_and_tell
+    from equipoise.tools.train import Request
+
+    request = Request(
+        tuple(genotypes), tuple(phenotypes), trait, _names(covariates), groups, binary, tuning, test,
+        maf, seed, protection, threads, dict(map(_reference, reference_ld or ())),
+    )  # fmt: skip
+    train_and_tell(
+        request,
+        out,
+        name=name or out.name,
+        genome_build=build,
+        components=_names(components),
+        notes=tuple(note or ()),
+        as_json=as_json,
+    )
+
+
+def _reference(words: str) -> tuple[str, str]:
+    """Return the group and the file that GROUP=FILE names."""
+    group, parted, file = words.partition("=")
+    if not (group and parted and file):
+        raise InputError(f"--reference-ld {words}; expected GROUP=FILE; correct it")
+    return group, file
+
+
+def _names(words: str) -> tuple[str, ...]:
+    """Return what commas part."""
+    return tuple(name for name in words.split(",") if name)
+
+
 def relatedness(
     genotypes: Genotypes,
     out: Annotated[Path, typer.Option("--out", help="The table of pairs to write.")],
@@ -214,12 +282,15 @@ def _limit_threads(threads: int) -> None:
     """Have libraries use no more threads than asked for; before they are first imported."""
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+    os.environ.setdefault(THREADS, str(threads))
     os.environ.setdefault("POLARS_MAX_THREADS", str(threads))
 
 
 EXAMPLES: Final[dict[Any, str]] = {
     associate: "equipoise associate --genotypes a.bed --phenotypes a.tsv --trait ldl"
     " --covariates age,sex --out scan.tsv",
+    train: "equipoise train --genotypes a.bed --phenotypes a.tsv --trait ldl --groups ancestry"
+    " --out model",
     score: "equipoise score --genotypes a.bed --weights PGS000001_hmPOS_GRCh38.txt.gz"
     " --out scores.tsv",
     pca: "equipoise pca --genotypes a.bed --components 10 --out components.tsv",

@@ -24,12 +24,14 @@ class Course:
     step, round  where it stands; a round is counted when it asks something
     turn         how many rounds of the whole run have been added up
     results      public results of the steps that have ended
+    held         what they hold beside them, as `<step>.held`
     """
 
     def __init__(self, plan: Plan, build: Build, publics: Mapping[str, Any]) -> None:
         """Begin at the first step. `publics` are results that exist before the run."""
         self.plan = plan
         self.results: dict[str, Any] = dict(publics)
+        self.held: dict[str, Any] = {}
         self.round = self.turn = 0
         self._build = build
         self._place = -1
@@ -37,7 +39,7 @@ class Course:
         self._state: Any = None
         self._form = Schema()
         self._follows: Next[Any] | Done[Any] | None = None
-        self._begin_next_step(self.results)
+        self._begin_next_step(self.results, self.held)
 
     @property
     def finished(self) -> bool:
@@ -70,6 +72,11 @@ class Course:
         return self._follows
 
     @property
+    def known(self) -> dict[str, Any]:
+        """All that a step may refer to."""
+        return {**self.results, **self.held}
+
+    @property
     def schema(self) -> Schema:
         """What the present round asks."""
         return self.analysis.schema(self._state)
@@ -92,7 +99,8 @@ class Course:
         own = self.follows
         if isinstance(own, Done) and isinstance(published, Done):
             agree(own.result, published.result)
-            self._begin_next_step({**self.results, self.step.name: published.result})
+            results = {**self.results, self.step.name: published.result}
+            self._begin_next_step(results, self._holding(own))
         elif isinstance(own, Next) and isinstance(published, Next):
             agree(own.state, published.state)
             self._go_on(published.state)
@@ -100,17 +108,23 @@ class Course:
             raise ProtocolError("the centre goes on where the step ends, or ends where it goes on")
         self._published += 1
 
-    def _begin_next_step(self, results: dict[str, Any]) -> None:
+    def _holding(self, ended: Done[Any]) -> dict[str, Any]:
+        """Return what is held once the present step has ended."""
+        if ended.held is None:
+            return self.held
+        return {**self.held, f"{self.step.name}.held": ended.held}
+
+    def _begin_next_step(self, results: dict[str, Any], held: dict[str, Any]) -> None:
         """Go to the next step. What refuses does so before anything has changed."""
         steps, place = self.plan.steps, self._place + 1
         follows = None
         if place < len(steps):
             judged = self._build(steps[place], None)
             form = judged.schema(judged.start())
-            analysis = self._build(steps[place], results)
+            analysis = self._build(steps[place], {**results, **held})
             follows = Next(rounded(analysis.start()))
             self.analysis, self._form = analysis, form
-        self._place, self.results, self._follows = place, results, follows
+        self._place, self.results, self.held, self._follows = place, results, held, follows
         self.round, self._state = 0, None
 
     def _go_on(self, state: Any) -> None:
@@ -135,5 +149,5 @@ class Course:
     def _after(self, state: Any, totals: Iterable[Sums]) -> Next[Any] | Done[Any]:
         outcome = self.analysis.advance(state, totals)
         if isinstance(outcome, Done):
-            return Done(rounded(outcome.result))
+            return Done(rounded(outcome.result), outcome.held)
         return Next(rounded(outcome.state))

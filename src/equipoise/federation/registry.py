@@ -6,12 +6,16 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, cast
 
+from equipoise.analyses.absolute_risk import AbsoluteRisk
 from equipoise.analyses.ancestry_map import AncestryCounts, AncestryMap, AncestryMapState
+from equipoise.analyses.calibrated_risks import AbsoluteRisks, AbsoluteRiskState
 from equipoise.analyses.calibration import Calibrated, Calibration, CalibrationState
 from equipoise.analyses.census import Census, CensusState, People
 from equipoise.analyses.components import ComponentLoadings, Components, ComponentsState
 from equipoise.analyses.elastic import ElasticNet
 from equipoise.analyses.frequency import Frequencies, Frequency, FrequencyState
+from equipoise.analyses.gene_network import GeneNetwork, GeneNetworkState
+from equipoise.analyses.gene_network_result import TrainedNetwork
 from equipoise.analyses.hardy import Hardy, HardyState, HardyWeinberg
 from equipoise.analyses.ld_blocks import LdBlocks, LdBlockSearch, LdBlocksState
 from equipoise.analyses.linear import Association, LinearScan, LinearState
@@ -26,7 +30,24 @@ from equipoise.analyses.recalibration import (
     RecalibrationState,
 )
 from equipoise.analyses.relevance import Relevance, RelevanceState, RelevanceTotals
+from equipoise.analyses.residual_sums import ResidualSums, ResidualTotals
+from equipoise.analyses.risk_fits import (
+    RiskJoint,
+    RiskMethods,
+    RiskParts,
+    RiskRefined,
+    RiskSingles,
+    RiskStack,
+)
+from equipoise.analyses.risk_moments import ColumnSums, RiskMoments
+from equipoise.analyses.risk_records import Begun, Candidates, GroupWeights, RefinedTrait
 from equipoise.analyses.scan import Scan, ScanState, ScanTotals
+from equipoise.analyses.score_adjustment import (
+    AdjustedScore,
+    ScoreAdjustment,
+    ScoreAdjustmentState,
+)
+from equipoise.analyses.score_sums import ScoreSums, ScoreTotals
 from equipoise.analyses.strata import Strata, StrataState, Stratification
 from equipoise.analyses.tuned import Tuned
 from equipoise.analyses.tuning import Tuning, TuningState
@@ -44,14 +65,26 @@ ANALYSES: Mapping[str, type] = {
     "scan": Scan,
     "ld_blocks": LdBlockSearch,
     "moments": Moments,
+    "risk_parts": RiskParts,
+    "risk_moments": RiskMoments,
+    "risk_singles": RiskSingles,
+    "score_sums": ScoreSums,
+    "risk_joint": RiskJoint,
+    "risk_stack": RiskStack,
+    "residual_sums": ResidualSums,
+    "risk_refined": RiskRefined,
+    "risk_methods": RiskMethods,
     "elastic_net": ElasticNet,
     "tuning": Tuning,
     "calibration": Calibration,
     "relevance": Relevance,
+    "gene_network": GeneNetwork,
     "pruning": Pruning,
     "components": Components,
     "performance": Performance,
     "recalibration": Recalibration,
+    "absolute_risk": AbsoluteRisk,
+    "score_adjustment": ScoreAdjustment,
 }
 
 RECORDS: Mapping[str, type] = {
@@ -75,6 +108,13 @@ RECORDS: Mapping[str, type] = {
         LdBlocks,
         MomentsState,
         MomentTotals,
+        Begun,
+        ColumnSums,
+        Candidates,
+        ScoreTotals,
+        GroupWeights,
+        ResidualTotals,
+        RefinedTrait,
         ElasticState,
         Nets,
         TuningState,
@@ -83,6 +123,8 @@ RECORDS: Mapping[str, type] = {
         Calibrated,
         RelevanceState,
         RelevanceTotals,
+        GeneNetworkState,
+        TrainedNetwork,
         PruningState,
         Pruned,
         ComponentsState,
@@ -91,6 +133,10 @@ RECORDS: Mapping[str, type] = {
         PerformanceResult,
         RecalibrationState,
         RecalibrationResult,
+        AbsoluteRiskState,
+        AbsoluteRisks,
+        ScoreAdjustmentState,
+        AdjustedScore,
     )
 }
 

@@ -1,7 +1,7 @@
-"""A site in a process of its own: what it keeps, what it tells, and what it runs.
+"""A site or a key keeper in a process of its own: what it keeps, what it tells, what it runs.
 
-A site's home holds what is its own: keys, the register of rosters, and a file that says
-where its data are, which nobody else ever sees. Its start-up folder is what the
+A home holds what is its party's own: keys, and at a site the register of rosters and a file that
+says where its data are, which nobody else ever sees. The start-up folder is what the
 coordinator handed over (`transports.nvflare_startup`).
 """
 
@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from equipoise.artefacts.files import write_whole
 from equipoise.errors import InputError, TransportError
@@ -62,10 +62,10 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a site keeps one run: what it may need again, and what it keeps for good.
+    """Where a party keeps one run: what it may need again, and what it keeps for good.
 
     run  a folder of the home for as long as the run lasts: its secrets, and its journal
-    out  the folder of the site's ledger and of what stays with its own people
+    out  the folder of the party's ledger and, at a site, of what stays with its own people
     """
 
     run: Path
@@ -86,6 +86,23 @@ class Place:
         shutil.rmtree(self.run, ignore_errors=True)
         with suppress(OSError):  # another study's run is there
             self.run.parent.rmdir()
+
+
+class Participant(Protocol):
+    """Who takes part: it comes to where it stood, and then answers."""
+
+    @property
+    def handle(self) -> Handle:
+        """What answers a message."""
+        ...
+
+    def resume(self) -> None:
+        """Come to where it stood before it was stopped; IntegrityError where it cannot."""
+        ...
+
+
+Made = Callable[[Identity, Parties, Retraced], Participant]
+"""Makes a participant from its keys, the keys of all, and its ledger."""
 
 
 def place_of(home: Path, study: str, out: Path) -> Place:
@@ -109,28 +126,60 @@ def serve(
     stop: Event | None = None,
     patience: float | None = None,
 ) -> bool:
+    """Take part in one run as a site, from where it stands; return whether it came to its end.
+
+    As `take_part`; the register of rosters is in `home` too.
+    """
+
+    def made(identity: Identity, parties: Parties, ledger: Retraced) -> Site:
+        return _site(serving, loaded, identity, parties, home, place, ledger)
+
+    return take_part(
+        made,
+        serving.id,
+        name=name,
+        home=home,
+        startup=startup,
+        place=place,
+        stop=stop,
+        patience=patience,
+    )
+
+
+def take_part(
+    made: Made,
+    study: str,
+    *,
+    name: str,
+    home: Path,
+    startup: Path,
+    place: Place,
+    stop: Event | None = None,
+    patience: float | None = None,
+) -> bool:
     """Take part in one run, from where it stands; return whether it came to its end.
 
-    home      the site's own folder, where its keys and its register of rosters are kept
+    home      the party's own folder, where its keys are kept
     startup   what the coordinator handed over
     stop      set by whoever wants the process to end before; the run can then be taken up
     patience  seconds to wait for the first contact; None to wait for as long as it takes
 
     InputError where keys and start-up folder do not belong together; IntegrityError where what
     was kept of a run is not what led to where it stood; TransportError where the centre's
-    certificate does not hold. That too is in the site's ledger.
+    certificate does not hold. That too is in the party's ledger.
     """
     parties = read_parties(startup)
-    check_parties(parties, Identity.at(home, name), serving.id)
+    check_parties(parties, Identity.at(home, name), study)
     begun = place.begun
     if not begun:
         place.begin()
     identity = Identity.at(home, name, place.run)
-    with _ledger(f"equipoise/{serving.id}/{name}", identity, place.out, begun=begun) as ledger:
-        site = _site(serving, loaded, identity, parties, home, place, ledger)
-        site.resume()
+    origin = f"equipoise/{study}/{name}"
+    with _ledger(origin, identity, place.out, begun=begun) as ledger:
+        party = made(identity, parties, ledger)
+        party.resume()
         dismissed = connect(
-            site.handle,
+            party.handle,
             name,
             home=home,
             startup=startup,
@@ -149,7 +198,7 @@ def _ledger(origin: str, identity: Identity, out: Path, *, begun: bool) -> Retra
     if not (begun and (out / "ledger").exists()):
         return Retraced.create(out / "ledger", origin, identity.signing)
     log = Retraced.open(out / "ledger", origin, identity.signing)
-    return log.retrace(("release", "refusal", "artefact", "closed"))
+    return log.retrace(("release", "refusal"))
 
 
 def connect(

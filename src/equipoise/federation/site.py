@@ -110,7 +110,7 @@ class Site(Follower):
 
     def _take(self, step: Step, result: object) -> dict[str, Any]:
         """Derive what a step's result gives for each person, and say the site's own figures."""
-        analysis = registry.build(step, self._running.results)
+        analysis = registry.build(step, self._running.known)
         if digest := self._people.derive(step, analysis, result):
             self._desk.note("derived", step=step.name, salted_sha256=digest)
         return {"figures": self._people.figures(step, analysis, result)}

@@ -10,15 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from equipoise.genotypes.coded import Coded, Coder, joined
+from equipoise.genotypes.pieces import PIECE, pieces, together
 from equipoise.genotypes.source import text
-from equipoise.genotypes.text import cleaned, contents, lines, raw, refuse, tabbed, whole
-from equipoise.genotypes.variants import HEADER, Text, Variants, normal, repeated
+from equipoise.genotypes.text import Fault, Lines, contents, lines, refuse, tabbed, whole
+from equipoise.genotypes.variants import HEADER, REPEATED, TEXTS, Text, Variants, normal, repeats
 from equipoise.packed.decode import Block, check, decode, people, width
 
 MAGIC: Final = b"\x6c\x1b\x01"
@@ -173,26 +175,80 @@ def _mapped(path: Path, variants: Variants, n_samples: int) -> Block:
 
 
 def _bim(path: Path) -> tuple[Variants, Text]:
-    found = raw(path, "variants")
-    digest = hashlib.sha256(found).digest()
-    if digest not in _LAST:
-        read = _variants(str(path), cleaned(path, found, "variants"))
-        _LAST.clear()
-        _LAST[digest] = read
-    return _LAST[digest]
+    size, digest = path.stat().st_size, hashlib.sha256()
+    for held, (of_size, of_digest) in _LAST.items():
+        # Sites of one study often have the same list: to look at its bytes is enough.
+        if size == of_size and _digest(path) == of_digest:
+            return held.variants, held.ids
+    list_ = _List(str(path))
+    for first, piece in pieces(path, "variants", digest, PIECE):
+        list_.add(first, piece)
+    held = list_.made()
+    _LAST.clear()
+    _LAST[held] = size, digest.digest()
+    return held.variants, held.ids
 
 
-_LAST: Final[dict[bytes, tuple[Variants, Text]]] = {}
-"""The list that was read last, by its digest: sites of one study often have the same."""
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, hashlib.sha256).digest()
 
 
-def _variants(path: str, found: bytes) -> tuple[Variants, Text]:
-    table = lines(path, tabbed(found), _BIM)
-    names = ("chromosome", "base_pair_location", "a1", "a2")
-    frame = normal(table.frame.select(names).rename({"a1": HEADER[2], "a2": HEADER[3]}))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    variants: Variants
+    ids: Text
+
+
+_LAST: Final[dict[_Held, tuple[int, bytes]]] = {}
+"""The list that was read last, with the size and the digest of its file."""
+
+
+class _List:
+    """Takes a `.bim` piece by piece."""
+
+    def __init__(self, path: str) -> None:
+        """Begin before the first line."""
+        self._path = path
+        self._texts = Coder(), Coder(), Coder()
+        self._positions: list[NDArray[np.int64]] = []
+        self._ids: list[Text] = []
+        self._lines: list[NDArray[np.int64] | range] = []
+        self._faults: list[tuple[Fault, ...]] = []
+
+    def add(self, first: int, piece: bytes) -> None:
+        """Take the next lines, of which the first is line `first`."""
+        table = lines(self._path, tabbed(piece), _BIM, first)
+        names = ("chromosome", "base_pair_location", "a1", "a2")
+        frame = normal(table.frame.select(names).rename({"a1": HEADER[2], "a2": HEADER[3]}))
+        self._faults.append((*table.faults, *_bim_faults(table, frame)))
+        for coder, name in zip(self._texts, TEXTS, strict=True):
+            coder.add(frame[name])
+        # Of another form it is a fault; 0 is not compared with others.
+        self._positions.append(frame[HEADER[1]].fill_null(0).to_numpy())
+        self._ids.append(text(table.frame["id"]))
+        # Where every line is one of the list, its number takes no memory.
+        plain = range(first, first + len(frame))
+        self._lines.append(table.number if table.faults else plain)
+
+    def made(self) -> _Held:
+        """Return the whole list; InputError with all that is wrong with it."""
+        chromosome, effect, other = (Coded(one.code, one.words) for one in self._texts)
+        position = joined(self._positions, np.int64)
+        variants = Variants.coded((chromosome, effect, other), position)
+        again = repeats(variants)
+        faults = [fault for found in self._faults for fault in found]
+        if again.size:
+            number = np.concatenate([np.asarray(part, np.int64) for part in self._lines])
+            faults.append(Fault(number[again], *REPEATED))
+        refuse(self._path, together(faults))
+        return _Held(variants, cast("Text", joined(self._ids, np.dtypes.StringDType())))
+
+
+def _bim_faults(table: Lines, frame: pl.DataFrame) -> tuple[Fault, ...]:
     position = table.frame["base_pair_location"]
     a1, a2 = frame[HEADER[2]], frame[HEADER[3]]
-    faults = (
+    return (
         table.fault(
             ~position.str.contains("^[0-9]{1,18}$"),
             "a position that is no whole number",
@@ -206,8 +262,6 @@ def _variants(path: str, found: bytes) -> tuple[Variants, Text]:
             "correct column 5 or 6",
         ),
     )
-    refuse(table.file, (*table.faults, *faults, repeated(table, frame)))
-    return Variants.of(frame), text(table.frame["id"])
 
 
 def _fam(path: Path) -> tuple[tuple[str, ...], NDArray[np.int8]]:

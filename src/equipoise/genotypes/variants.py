@@ -3,18 +3,19 @@
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self, TypeAlias, cast
+from typing import Final, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from equipoise.genotypes.coded import Coded, Text
 from equipoise.genotypes.text import Fault, Lines, contents, lines, refuse, whole
 
-Text: TypeAlias = np.ndarray[tuple[int], np.dtypes.StringDType]
-"""Strings of any length: one long insertion does not widen every allele of the list."""
-
 HEADER: Final = ("chromosome", "base_pair_location", "effect_allele", "other_allele")
+TEXTS: Final = (HEADER[0], *HEADER[2:])
+"""Those of them that are texts."""
+
 FREQUENCY: Final = "effect_allele_frequency"
 """One more column that a list may have; it tells A/T and C/G variants' strand apart."""
 
@@ -22,7 +23,7 @@ _ALLELE: Final = "^[ACGTN]+$"
 _POSITION: Final = "^[1-9][0-9]{0,17}$"
 _CHROMOSOME: Final = "^[A-Za-z0-9_.-]+$"
 _NUMBER: Final = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
-_CHUNK: Final = 1_000_000
+_CHUNK: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +33,8 @@ class Variants:
     chromosome  without `chr`
     position    1-based, in the genome build that the study names
     frequency   of the effect allele, from 0 to 1, NaN where not known; None without the column
-    The dosage of a genotype counts `effect_allele`.
+    The dosage of a genotype counts `effect_allele`. Held are a few bytes a variant: chromosomes
+    and alleles are made into texts whenever they are asked for.
     """
 
     chromosome: Text = field(repr=False)
@@ -40,7 +42,23 @@ class Variants:
     effect_allele: Text = field(repr=False)
     other_allele: Text = field(repr=False)
     frequency: NDArray[np.float64] | None = field(default=None, repr=False)
-    _frame: pl.DataFrame | None = field(default=None, repr=False)
+    _coded: tuple[Coded, Coded, Coded] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Keep the texts as codes alone."""
+        texts = self.chromosome, self.effect_allele, self.other_allele
+        first, second, third = (
+            Coded.of(pl.Series(one.astype(object), dtype=pl.String)) for one in texts
+        )
+        object.__setattr__(self, "_coded", (first, second, third))
+        for name in TEXTS:
+            object.__delattr__(self, name)
+
+    def __getattr__(self, name: str) -> Text:
+        """Return a column of texts, which is not held."""
+        if name not in TEXTS:
+            raise AttributeError(name)
+        return self._coded[TEXTS.index(name)].text()
 
     @property
     def n_variants(self) -> int:
@@ -53,30 +71,66 @@ class Variants:
 
         A column `FREQUENCY` may be there, null where it is not known.
         """
-        chromosome, position, effect, other = (frame[name] for name in HEADER)
         known = frame[FREQUENCY].fill_null(np.nan).to_numpy() if FREQUENCY in frame else None
-        held = frame.select(HEADER)
-        return cls(_text(chromosome), position.to_numpy(), _text(effect), _text(other), known, held)
+        chromosome, effect, other = (Coded.of(frame[name]) for name in TEXTS)
+        return cls.coded((chromosome, effect, other), frame[HEADER[1]].to_numpy(), known)
 
-    def frame(self) -> pl.DataFrame:
-        """Return the columns of `HEADER`."""
-        if self._frame is not None:
-            return self._frame
-        arrays = (self.chromosome, self.position, self.effect_allele, self.other_allele)
+    @classmethod
+    def coded(
+        cls,
+        texts: tuple[Coded, Coded, Coded],
+        position: NDArray[np.int64],
+        frequency: NDArray[np.float64] | None = None,
+    ) -> Self:
+        """Return the variants of columns that are coded already: chromosome, effect, other."""
+        made = cls.__new__(cls)
+        held = {"_coded": texts, "position": position, "frequency": frequency}
+        for name, value in held.items():
+            object.__setattr__(made, name, value)
+        return made
+
+    def at(self, rows: NDArray[np.int64]) -> "Variants":
+        """Return the variants of some rows, without frequencies."""
+        first, second, third = self._coded
+        return Variants.coded(
+            (first.at(rows), second.at(rows), third.at(rows)), self.position[rows]
+        )
+
+    def with_frequency(self, frequency: NDArray[np.float64]) -> "Variants":
+        """Return the same variants with other frequencies."""
+        return Variants.coded(self._coded, self.position, frequency)
+
+    def same(self, other: "Variants") -> bool:
+        """Return whether two lists are one, in the same order and with the same alleles."""
+        if self is other or self._coded is other._coded:
+            return True
+        return np.array_equal(self.position, other.position) and all(
+            mine.same(theirs) for mine, theirs in zip(self._coded, other._coded, strict=True)
+        )
+
+    def frame(self, part: "slice | NDArray[np.int64]" = slice(None)) -> pl.DataFrame:
+        """Return the columns of `HEADER`, of some rows or of all."""
+        texts = dict(zip(TEXTS, self._coded, strict=True))
         return pl.DataFrame(
             {
-                name: pl.Series(array.astype(object) if name != HEADER[1] else array)
-                for name, array in zip(HEADER, arrays, strict=True)
-            },
-            schema=dict.fromkeys(HEADER, pl.String) | {HEADER[1]: pl.Int64},
+                name: texts[name].series(part)
+                if name in texts
+                else pl.Series(self.position[part], dtype=pl.Int64)
+                for name in HEADER
+            }
         )
+
+    def runs(self) -> tuple[NDArray[np.int64], list[str]]:
+        """Return where each run of one chromosome begins, and its name."""
+        code = self._coded[0].code
+        begins = np.flatnonzero(np.append(len(code) > 0, code[1:] != code[:-1]))
+        return begins, self._coded[0].series(begins).to_list()
 
     def digest(self) -> bytes:
         """Return SHA-256 of the list, whatever the file's line ends, zip or `chr` prefix."""
-        frame = self.frame()
         digest = hashlib.sha256(b"equipoise variants 1\n")
         for start in range(0, self.n_variants, _CHUNK):
-            part = frame.slice(start, _CHUNK)
+            part = self.frame(slice(start, start + _CHUNK))
             text = part.write_csv(include_header=False, separator="\t", quote_style="never")
             digest.update(text.encode())
         if self.frequency is not None:
@@ -137,31 +191,49 @@ def normal(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(chromosome, position, "effect_allele", "other_allele")
 
 
+def repeats(variants: Variants) -> NDArray[np.int64]:
+    """Return the rows of the second and later places of a variant, as `repeated` has them."""
+    position, (begins, names) = variants.position, variants.runs()
+    near = position[1:] == position[:-1]
+    falls = position[1:] < position[:-1]
+    falls[begins[1:] - 1] = False
+    if falls.any() or len(set(names)) < len(names):
+        shared = pl.Series(position).is_duplicated().to_numpy()
+    else:  # sorted: only neighbours can be one variant
+        shared = np.zeros(len(position), np.bool_)
+        shared[1:] |= near
+        shared[:-1] |= near
+    rows = np.flatnonzero(shared & (position > 0))
+    return rows[_again(variants.frame(rows)).to_numpy()]
+
+
 def repeated(table: Lines, frame: pl.DataFrame) -> Fault:
     """Return the second and later lines of a variant, whichever allele each counts.
 
     Those at position 0, which PLINK writes for an unknown place, are not compared.
     """
-    effect, other = pl.col("effect_allele"), pl.col("other_allele")
     position = pl.col("base_pair_location")
     # Few variants share a position: only those are compared in full.
     shared = frame.with_row_index("row").filter((position > 0) & position.is_duplicated())
-    repeats = shared.filter(
-        ~pl.struct(
-            "chromosome",
-            "base_pair_location",
-            pl.min_horizontal(effect, other).alias("lower"),
-            pl.max_horizontal(effect, other).alias("upper"),
-        ).is_first_distinct()
-    )
     again = np.zeros(len(frame), np.bool_)
-    again[repeats["row"].to_numpy()] = True
-    return table.fault(
-        pl.Series(again),
-        "a variant that an earlier line has",
-        "each variant once",
-        "remove one of the two",
-    )
+    again[shared.filter(_again(shared))["row"].to_numpy()] = True
+    return Fault(table.number[again], *REPEATED)
+
+
+REPEATED: Final = "a variant that an earlier line has", "each variant once", "remove one of the two"
+"""What is found, expected and to be done where a variant comes twice."""
+
+
+def _again(frame: pl.DataFrame) -> pl.Series:
+    """Return which rows are a variant that an earlier row is, whichever allele it counts."""
+    effect, other = pl.col("effect_allele"), pl.col("other_allele")
+    first = pl.struct(
+        "chromosome",
+        "base_pair_location",
+        pl.min_horizontal(effect, other).alias("lower"),
+        pl.max_horizontal(effect, other).alias("upper"),
+    ).is_first_distinct()
+    return frame.select(~first).to_series()
 
 
 def _form(table: Lines) -> tuple[Fault, ...]:
@@ -231,8 +303,3 @@ def _order(table: Lines, frame: pl.DataFrame) -> tuple[Fault, ...]:
             remedy,
         ),
     )
-
-
-def _text(series: pl.Series) -> Text:
-    # numpy's stubs give no type to a conversion to StringDType.
-    return cast("Text", series.to_numpy().astype(np.dtypes.StringDType()))

@@ -91,6 +91,22 @@ def valued(
     return found.view(dtype)[:, :n_samples]
 
 
+def valued_at(
+    block: Block, samples: NDArray[np.int64], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return what the genotypes of some people stand for, (variants, people); see `valued`.
+
+    >>> valued_at(np.array([[0b11100100]], np.uint8), np.array([3, 0]), np.array([[1.0, 0, 0, 7]]))
+    array([[7., 1.]])
+    """
+    n_samples = 4 * block.shape[1]
+    if 4 * len(samples) > n_samples:
+        return np.asarray(valued(block, n_samples, values)[:, samples], np.float64)
+    codes = block[:, samples >> 2] >> (2 * (samples & 3)).astype(np.uint8) & np.uint8(3)
+    place = codes.astype(np.intp) + 4 * np.arange(len(block))[:, None]
+    return values.ravel()[place]
+
+
 def encode(dosage: NDArray[np.floating]) -> Block:
     """Return the block of dosages of A1, (variants, samples), each 0, 1, 2 or NaN.
 

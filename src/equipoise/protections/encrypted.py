@@ -38,8 +38,10 @@ announces, the pads' sum with it, which therefore cannot be made to fit them.
 Not protected. A site that is lost ends the round: its masks are shared with nobody. Keeper and
 centre together read what `masked` shows its centre, no more. The keeper or a site can end a round.
 A public key is read by TenSEAL, whose loader may end a site's process on bytes made for it: only
-bytes that the keeper signed come so far. The secret key lies in the keeper's memory, and goes
-when it has decrypted once.
+bytes that the keeper signed come so far. The secret key lies in the keeper's memory and, for a
+keeper in a process of its own, in a file of its owner's alone, so that a restart does not end the
+run; both go when it has decrypted once, and after a restart it decrypts nothing but the message that
+it had begun to. Whoever takes a copy of the keeper's disk in mid-round has that round's key.
 
 Not CKKS: it adds real numbers with an error, so it holds no words modulo 2**64, and masks would not
 cancel in it. Tried with TenSEAL, totals up to 2**40 of four sites came within .07 of a unit in a

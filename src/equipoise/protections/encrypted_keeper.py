@@ -74,8 +74,9 @@ def check_contributions(
 class KeyKeeper:
     """A key for one attempt at one round, and one decryption with it.
 
-    ahead  the rounds of this run whose total this keeper was asked for, kept as long as the run
-    key    the digest of the public key
+    ahead   the rounds of this run whose total this keeper was asked for, kept as long as the run
+    secret  the key, drawn at the first call where none was taken up
+    key     the digest of the public key
     """
 
     context: Context
@@ -100,7 +101,7 @@ class KeyKeeper:
         return Done(self._total(request, secret))
 
     def _begin(self) -> Message:
-        self.secret = SecretKey(len(self.context.sites))
+        self.secret = self.secret or SecretKey(len(self.context.sites))
         public = self.secret.public()
         self.key = digest_of([public])
         signature = self.party.sign(bound(self.context, b"key", self.key))

@@ -213,27 +213,40 @@ class PublicKey:
 
 
 class SecretKey:
-    """A new key; what it decrypts are sums of the digits of so many sites."""
+    """A key; what it decrypts are sums of the digits of so many sites."""
 
-    def __init__(self, n_sites: int) -> None:
-        """Draw a key from the system's cryptographic source, as SEAL does."""
+    def __init__(self, n_sites: int, kept: bytes | None = None) -> None:
+        """Draw a key from the system's cryptographic source, as SEAL does, or take one up.
+
+        `kept` is what `secret` gave of a key of this process' owner; nothing else is loaded.
+        """
         tenseal, seal = library(), library("tenseal.sealapi")
         self._n_sites, self._modulus = n_sites, _modulus(n_sites)
-        self._context = tenseal.context(
-            tenseal.SCHEME_TYPE.BFV,
-            DEGREE,
-            plain_modulus=self._modulus,
-            coeff_mod_bit_sizes=list(PRIMES),
-        )
+        if kept is not None:
+            self._context = tenseal.context_from(kept)
+        else:
+            self._context = tenseal.context(
+                tenseal.SCHEME_TYPE.BFV,
+                DEGREE,
+                plain_modulus=self._modulus,
+                coeff_mod_bit_sizes=list(PRIMES),
+            )
         inner, secret = self._context.seal_context().data, self._context.secret_key().data
         self._decryptor = seal.Decryptor(inner, secret)
         self._layout = Layout.of(self._context)
 
     def public(self) -> bytes:
         """Return the public part."""
+        return self._written(secret=False)
+
+    def secret(self) -> bytes:
+        """Return both parts, from which the same key can be made again."""
+        return self._written(secret=True)
+
+    def _written(self, *, secret: bool) -> bytes:
         return self._context.serialize(
             save_public_key=True,
-            save_secret_key=False,
+            save_secret_key=secret,
             save_galois_keys=False,
             save_relin_keys=False,
         )

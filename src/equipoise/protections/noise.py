@@ -18,7 +18,8 @@ their number, not that of all entries. Each field of each block is charged so, a
 are added.
 
 A round's rho is split evenly over the names of its fields. Within a name noise is in proportion
-to what one person adds to an entry. Departures: where a field's steps are so fine that the
+to what one person adds to an entry. D is what one person adds to an entry times the root of d, or
+what a field declares of the whole. Departures: where a field's steps are so fine that the
 sampler or the ring has no room for the noise, the lowest bits are rounded away before it is
 added; and published totals are held to the field's declared limits, counts also to 0 and more.
 Both follow from public numbers alone.
@@ -70,14 +71,15 @@ class Added:
 
     bits    the lowest bits that are rounded away first
     law     what each site then adds to every entry, in steps of 2**bits quanta
-    moves   the most by which one person moves an entry, in the same steps
+    moves   the most by which one person moves an entry, in the same steps; where the field says
+            more of the whole, the root mean square over the entries
     entries the number of entries that one person moves
     field   the field as it is masked: steps of 2**bits quanta, and room for noise
     """
 
     bits: int
     law: Gaussian
-    moves: int
+    moves: float
     entries: int
     field: Field
 
@@ -122,7 +124,7 @@ def honest(n_sites: int, may_lose: bool) -> int:
     return apart * threshold(around) - COLLUDING
 
 
-def cost(law: Gaussian, moves: int, entries: int, honest: int) -> float:
+def cost(law: Gaussian, moves: float, entries: int, honest: int) -> float:
     """Return the rho of a field: one person moves so many entries, each by `moves` at most."""
     apart = moves * sqrt(entries) / (law.deviation * sqrt(honest))
     return (apart + tau(law, honest) * sqrt(entries)) ** 2 / 2
@@ -173,12 +175,27 @@ def moved_by(field: Field, bits: int) -> int:
     return int(steps) if not bits else (int(steps) >> bits) + 1
 
 
+def moved_on_average(field: Field, bits: int) -> float:
+    """Return the greatest root mean square of a person's moves of the entries that they move.
+
+    In steps of 2**bits quanta. No more than `moved_by`, and less where the field declares `l2`:
+    that bound in steps, and what rounding may add to every entry.
+    """
+    most, entries = moved_by(field, bits), entries_moved(field)
+    if field.l2 is None or not entries:
+        return most
+    whole = field.l2 / field.quantum * (1 + SLACK) + sqrt(entries)
+    if bits:
+        whole = whole / 2**bits + sqrt(entries)
+    return min(float(most), whole / sqrt(entries))
+
+
 @lru_cache(maxsize=4096)
 def _added(name: str, field: Field, rho: float, n_sites: int, stay: int) -> Added:
     """Return what is added to a field; `rho` is for one of the entries that a person moves."""
     entries = entries_moved(field)
     for bits in range(_STEPS.bit_length()):
-        moves = moved_by(field, bits)
+        moves = moved_on_average(field, bits)
         wanted = moves / sqrt(2 * rho * stay)
         if wanted > _WIDE:
             continue

@@ -1,8 +1,8 @@
 """Correlations of genotypes by LD block, free of covariates, from sums."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,17 @@ _ALIKE: Final = 1e-10
 """Covariates whose correlations have an eigenvalue below this say the same twice."""
 
 
+class NothingVariesError(ValueError):
+    """People in whom what should be explained, or explain, is the same in everybody."""
+
+
 @dataclass(frozen=True, slots=True)
 class BlockCorrelations:
     """One stratum, standardised after its covariates are projected out.
 
     people           n, or the sum of weights
-    genotypes        per block (b, b) R, the diagonal 1, or 0 where a variant is not usable
+    genotypes        per block (b, b) R, the diagonal 1, or 0 where a variant is not usable; of
+                     4 or 8 bytes a value
     trait            (variants,) r, correlations with the trait; 0 where not usable
     deviation        (variants,) standard deviation of the dosage; 0 where not usable
     trait_deviation  that of the trait
@@ -35,7 +40,7 @@ class BlockCorrelations:
     """
 
     people: float
-    genotypes: tuple[Array, ...]
+    genotypes: tuple[NDArray[Any], ...]
     trait: Array
     deviation: Array
     trait_deviation: float
@@ -49,12 +54,94 @@ class BlockCorrelations:
         return standardised * scale.reshape(-1, *[1] * (standardised.ndim - 1))
 
 
-def correlations(moments: BlockMoments) -> BlockCorrelations:
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """What covariates say, from sums over one stratum's people: takes block after block.
+
+    people            n, or the sum of weights
+    inverse           (c, c) of C'C
+    covariates_trait  (c,) C'y
+    left              y'y free of covariates
+    """
+
+    people: float
+    inverse: Array
+    covariates_trait: Array
+    left: float
+
+    @classmethod
+    def of(cls, moments: BlockMoments) -> "Projection":
+        """Return that of a stratum; its genotypes are not looked at.
+
+        NothingVariesError where the covariates leave nothing of the trait.
+        """
+        inverse, cy = _inverse(moments.covariates), moments.covariates_trait
+        square = float(moments.trait[1])
+        left = square - float(cy @ inverse @ cy)
+        if not left > LEAST_SHARE * square:
+            raise NothingVariesError("covariates leave nothing of the trait; expected it to vary")
+        return cls(moments.people, inverse, cy, left)
+
+    def block(self, gram: Array, covariates: Array, trait: Array) -> tuple[Array, Array, Array]:
+        """Return R, r and the deviation of each variant from g'g, g'C and g'y of a block.
+
+        A deviation of 0 is that of a variant that does not vary. Each pair's g'h is projected
+        (`correlations`).
+        """
+        score = trait - covariates @ (self.inverse @ self.covariates_trait)
+        squares = np.diagonal(gram)
+        variance = squares - np.einsum("vc,cd,vd->v", covariates, self.inverse, covariates)
+        usable = _varies(squares - covariates[:, 0] ** 2 / self.people, variance)
+        size = np.where(usable, np.sqrt(np.where(usable, variance, 1.0)), 0.0)
+        matrix = _standardised(gram - covariates @ self.inverse @ covariates.T, size)
+        r = np.where(usable, score / np.where(usable, size, 1.0), 0.0) / np.sqrt(self.left)
+        return matrix, r, size / np.sqrt(self.people)
+
+
+@dataclass(slots=True)
+class Correlating:
+    """The correlations of one stratum, made of blocks as they come.
+
+    kept  the precision in which R is held: 4 bytes a value are as good as 8 for a fit whose
+          tolerance is 1e-5, and take half the memory
+    """
+
+    projection: Projection
+    kept: type[np.float32 | np.float64] = np.float64
+    blocks: list[NDArray[Any]] = field(default_factory=list[NDArray[Any]])
+    trait: list[Array] = field(default_factory=list[Array])
+    deviation: list[Array] = field(default_factory=list[Array])
+
+    def add(self, gram: Array, covariates: Array, trait: Array) -> None:
+        """Take the next block (`Projection.block`)."""
+        matrix, r, deviation = self.projection.block(gram, covariates, trait)
+        self.blocks.append(matrix.astype(self.kept, copy=False))
+        self.trait.append(r)
+        self.deviation.append(deviation)
+
+    def end(self) -> BlockCorrelations:
+        """Return the correlations of all blocks so far."""
+        deviation = np.concatenate([np.zeros(0), *self.deviation])
+        sizes = [len(block) for block in self.blocks]
+        return BlockCorrelations(
+            self.projection.people,
+            tuple(self.blocks),
+            np.concatenate([np.zeros(0), *self.trait]),
+            deviation,
+            float(np.sqrt(self.projection.left / self.projection.people)),
+            deviation > 0,
+            np.cumsum([0, *sizes]).astype(np.int64),
+        )
+
+
+def correlations(
+    moments: BlockMoments, kept: type[np.float32 | np.float64] = np.float64
+) -> BlockCorrelations:
     """Return the correlations of genotypes by block and with the trait.
 
     With C the covariates, g'h~ = g'h - g'C (C'C)^-1 C'h is taken for every pair (Frisch and
     Waugh 1933, doi:10.2307/1907330), then R = g'h~ / sqrt(g'g~ h'h~). Covariates that say
-    the same twice count once. ValueError where the covariates leave nothing of the trait.
+    the same twice count once. NothingVariesError where the covariates leave nothing of the trait.
 
     >>> from equipoise.solvers.block_moments import moments_of_rows
     >>> rows = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 1.0]])
@@ -63,25 +150,11 @@ def correlations(moments: BlockMoments) -> BlockCorrelations:
     >>> found.trait.round(9).tolist(), found.usable.tolist()
     ([1.0, 0.0], [True, False])
     """
-    inverse = _inverse(moments.covariates)
-    cg, n = moments.genotype_covariates, moments.people
-    left = float(moments.trait[1] - moments.covariates_trait @ inverse @ moments.covariates_trait)
-    if not left > LEAST_SHARE * float(moments.trait[1]):
-        raise ValueError("covariates leave nothing of the trait; expected a trait that varies")
-    score = moments.genotype_trait - cg @ (inverse @ moments.covariates_trait)
-    squares = np.concatenate([np.diagonal(gram) for gram in moments.genotypes])
-    variance = squares - np.einsum("vc,cd,vd->v", cg, inverse, cg)
-    usable = _varies(squares - cg[:, 0] ** 2 / n, variance)
-    size = np.where(usable, np.sqrt(np.where(usable, variance, 1.0)), 0.0)
-    blocks: list[Array] = []
+    found = Correlating(Projection.of(moments), kept)
     for i, gram in enumerate(moments.genotypes):
         part = slice(int(moments.starts[i]), int(moments.starts[i + 1]))
-        blocks.append(_standardised(gram - cg[part] @ inverse @ cg[part].T, size[part]))
-    r = np.where(usable, score / np.where(usable, size, 1.0), 0.0) / np.sqrt(left)
-    deviation = size / np.sqrt(n)
-    return BlockCorrelations(
-        n, tuple(blocks), r, deviation, float(np.sqrt(left / n)), usable, moments.starts
-    )
+        found.add(gram, moments.genotype_covariates[part], moments.genotype_trait[part])
+    return found.end()
 
 
 def _varies(centred: Array, left: Array) -> NDArray[np.bool_]:
@@ -164,14 +237,15 @@ def pooled(strata: Sequence[BlockCorrelations]) -> BlockCorrelations:
     )
     usable = np.logical_or.reduce([s.usable for s in strata])
     size = np.sqrt(variance)
-    blocks: list[Array] = []
+    blocks: list[NDArray[Any]] = []
     for i in range(len(first.genotypes)):
         part = slice(int(first.starts[i]), int(first.starts[i + 1]))
         gram = sum(
             (s.people * s.genotypes[i] * np.outer(s.deviation[part], s.deviation[part]))
             for s in strata
         )
-        blocks.append(_standardised(np.asarray(gram, np.float64), size[part]))
+        kept = first.genotypes[i].dtype
+        blocks.append(_standardised(np.asarray(gram, np.float64), size[part]).astype(kept))
     r = np.where(usable, score / np.where(usable, size, 1.0), 0.0) / np.sqrt(square)
     trait_deviation = float(np.sqrt(square / people))
     deviation = size / np.sqrt(people)

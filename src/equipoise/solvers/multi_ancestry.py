@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.solvers.block_correlations import BlockCorrelations
-from equipoise.solvers.joint_descent import descend
+from equipoise.solvers.joint_descent import LAYERS, descend
 
 Array = NDArray[np.float64]
 A = TypeVar("A")
@@ -38,7 +38,7 @@ B = TypeVar("B")
 
 TOLERANCE: Final = 1e-5
 """Of the residual of the conditions of an optimum, in units of a correlation: the standard error
-of one is 1e-3 in a million people."""
+of one is 1e-3 in a million people. Sums in single precision are good to about 1e-6."""
 
 MOST_SWEEPS: Final = 10_000
 """Few take more than 100; a lasso of nearly equal variants without an l2 can take thousands."""
@@ -81,12 +81,12 @@ class Penalties:
 class JointBlock:
     """One LD block of all strata.
 
-    genotypes  (strata, b, b) R
+    genotypes  (strata, b, b) R; sums R b are kept in its precision, single or double
     trait      (strata, b) r
     scale      (strata, b) v, 0 where a stratum does not carry the variant
     """
 
-    genotypes: Array
+    genotypes: Array | NDArray[np.float32]
     trait: Array
     scale: Array
 
@@ -96,8 +96,9 @@ class BlockPath:
     """What one block came to.
 
     weights   (points, strata, b) standardised
-    sweeps    (points,) over the block's variants, of all or of those with a weight
-    change    (points,) of any weight in the last sweep over all
+    sweeps    (points,) over the variants with a weight or off the optimum; the first look at
+              all of them counts as one
+    change    (points,) greatest of any weight in the last sweep
     residual  (points,) greatest distance from the conditions of an optimum (KKT)
     """
 
@@ -118,18 +119,18 @@ def joint_blocks(
     starts = strata[0].starts
     if any(not np.array_equal(s.starts, starts) for s in strata):
         raise ValueError("strata with other LD blocks; expected the same in all")
+    carried = np.stack([s.usable for s in strata]).astype(np.float64)
+    scale = carried
+    if allelic:
+        each = np.stack([s.allelic(own) for s, own in zip(strata, carried, strict=True)])
+        mean = each.sum(axis=0) / np.maximum(carried.sum(axis=0), 1)
+        scale = np.where(carried > 0, each / np.where(mean > 0, mean, 1.0), 0.0)
     for i in range(len(starts) - 1):
         part = slice(int(starts[i]), int(starts[i + 1]))
-        carried = np.stack([s.usable[part] for s in strata]).astype(np.float64)
-        scale = carried
-        if allelic:
-            each = np.stack([s.allelic(s.usable.astype(np.float64))[part] for s in strata])
-            mean = each.sum(axis=0) / np.maximum(carried.sum(axis=0), 1)
-            scale = np.where(carried > 0, each / np.where(mean > 0, mean, 1.0), 0.0)
         yield JointBlock(
             np.stack([s.genotypes[i] for s in strata]),
             np.stack([s.trait[part] for s in strata]),
-            scale,
+            scale[:, part],
         )
 
 
@@ -150,15 +151,17 @@ def fit_block(
     """
     if not (np.isfinite(block.genotypes).all() and np.isfinite(block.trait).all()):
         raise ValueError("a correlation that is no number; expected them of sums without gaps")
+    kind = block.genotypes.dtype
+    if kind.name not in descend:
+        raise ValueError(f"correlations as {kind}; expected float32 or float64")
     strata, size = block.trait.shape
     points = len(penalties.coupling)
     found = np.zeros((points, strata, size))
     report = np.zeros((points, 3))
-    path = np.ascontiguousarray(np.stack([penalties.l1, penalties.l2]))
-    descend(
+    descend[kind.name](
         np.ascontiguousarray(block.genotypes),
-        np.ascontiguousarray(np.stack([block.trait, block.scale])),
-        path,
+        np.stack([block.trait, block.scale]),
+        np.stack([penalties.l1, penalties.l2]),
         penalties.coupling,
         penalties.start,
         penalties.weights,
@@ -166,7 +169,10 @@ def fit_block(
         most,
         found,
         report,
-        np.zeros((2, strata, size)),
+        np.zeros((strata, size), kind),
+        np.zeros((LAYERS, size, strata)),
+        np.zeros((LAYERS, strata)),
+        np.zeros((2, size), np.int64),
     )
     return BlockPath(found, report[:, 0].astype(np.int64), report[:, 1], report[:, 2])
 

@@ -21,10 +21,20 @@ from functools import reduce
 from operator import add
 
 from equipoise.solvers.block_correlations import BlockCorrelations, pooled
-from equipoise.solvers.risk_paths import Path, Setting, joint_path, single_path
+from equipoise.solvers.risk_paths import (
+    COUPLINGS,
+    L1_STEPS,
+    L2,
+    MULTIPLES,
+    Path,
+    Setting,
+    joint_path,
+    near_path,
+    single_path,
+)
 from equipoise.solvers.sparse_weights import SparseWeights, beside
 from equipoise.solvers.stack import GroupStack, StackMoments, best, stack
-from equipoise.solvers.thresholding import thresholded
+from equipoise.solvers.thresholding import P_VALUES, thresholded
 
 Strata = Mapping[str, BlockCorrelations]
 Totals = Mapping[str, StackMoments]
@@ -53,12 +63,17 @@ class First:
 
 @dataclass(frozen=True, slots=True)
 class Liked:
-    """Places of the candidates that each group's tuning people like best."""
+    """Places of the candidates that each group's tuning people like best.
+
+    settings  of each group's single one
+    shared    of each group's pooled one
+    """
 
     single: dict[str, int]
     pooled: dict[str, int]
     clumped: dict[str, int]
     settings: dict[str, Setting]
+    shared: dict[str, Setting]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +90,31 @@ class Second:
     joint: Path
 
 
-def first(strata: Strata, executor: Executor | None = None) -> First:
-    """Return the candidates that need one stratum, or the pool."""
-    paths = {name: single_path(name, held, executor) for name, held in strata.items()}
-    shared = single_path("all", pooled(list(strata.values())), executor)
+def most_first(strata: int) -> int:
+    """Return how many candidates `first` makes of so many strata, at most."""
+    return (strata + 1) * len(L2) * L1_STEPS + strata * len(P_VALUES)
+
+
+def most_second(strata: int) -> int:
+    """Return how many candidates `second` makes of so many strata, at most."""
+    return strata * (len(MULTIPLES) * len(COUPLINGS) + 3)
+
+
+def first(strata: Strata, executor: Executor | None = None, before: Liked | None = None) -> First:
+    """Return the candidates that need one stratum, or the pool.
+
+    before  what was liked the first time: paths then stay near it
+    """
+    together = pooled(list(strata.values()))
+    if before is None:
+        paths = {name: single_path(name, held, executor) for name, held in strata.items()}
+        shared = single_path("all", together, executor)
+    else:
+        paths = {
+            name: near_path(name, held, [before.settings[name]], executor)
+            for name, held in strata.items()
+        }
+        shared = near_path("all", together, list(before.shared.values()), executor)
     clumps = [thresholded(name, held) for name, held in strata.items()]
     places: dict[str, range] = {}
     start = 0
@@ -95,16 +131,19 @@ def first(strata: Strata, executor: Executor | None = None) -> First:
 def liked(candidates: First, totals: Totals) -> Liked:
     """Return what each group's tuning people like best, by R^2 over all of them."""
     single = {name: best(totals[name], places) for name, places in candidates.single.items()}
-    settings: dict[str, Setting] = {}
-    for name, path in candidates.paths.items():
-        point = single[name] - candidates.single[name].start
-        l1, l2 = float(path.penalties.l1[point, 0]), float(path.penalties.l2[point, 0])
-        settings[name] = Setting(l1, l2)
+    shared = {name: best(totals[name], candidates.pooled) for name in single}
     return Liked(
         single,
-        {name: best(totals[name], candidates.pooled) for name in single},
+        shared,
         {name: best(totals[name], candidates.clumped) for name in single},
-        settings,
+        {
+            name: candidates.paths[name].setting(place - candidates.single[name].start)
+            for name, place in single.items()
+        },
+        {
+            name: candidates.shared.setting(place - candidates.pooled.start)
+            for name, place in shared.items()
+        },
     )
 
 

@@ -83,19 +83,19 @@ def sparse(parts: Iterable[Array], labels: Sequence[str]) -> SparseWeights:
 
 def beside(weights: Sequence[SparseWeights]) -> SparseWeights:
     """Return the candidates of all over the same variants, one set after the other."""
-    labels = tuple(label for held in weights for label in held.labels)
-    variants = len(weights[0].starts) - 1
-    rows: list[NDArray[np.int64]] = []
-    columns: list[NDArray[np.int32]] = []
+    if len({len(held.starts) for held in weights}) > 1:
+        raise ValueError("weights of other variants; expected the same in all")
+    # The entries of a variant follow one another by set, as their candidates do.
+    starts = np.stack([held.starts for held in weights]).sum(axis=0, dtype=np.int64)
+    free, entries = starts[:-1].copy(), int(starts[-1])
+    columns, weight = np.empty(entries, np.int32), np.empty(entries)
     first = 0
     for held in weights:
-        if len(held.starts) - 1 != variants:
-            raise ValueError("weights of other variants; expected the same in all")
-        rows.append(np.repeat(np.arange(variants), np.diff(held.starts)))
-        columns.append(held.candidate + np.int32(first))
+        counts = np.diff(held.starts)
+        place = np.arange(len(held.weight)) + np.repeat(free - held.starts[:-1], counts)
+        columns[place] = held.candidate + np.int32(first)
+        weight[place] = held.weight
+        free += counts
         first += len(held.labels)
-    row, column = np.concatenate(rows), np.concatenate(columns)
-    order = np.lexsort((column, row))
-    starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=variants))])
-    weight = np.concatenate([held.weight for held in weights])
-    return SparseWeights(starts.astype(np.int64), column[order], weight[order], labels)
+    labels = tuple(label for held in weights for label in held.labels)
+    return SparseWeights(starts, columns, weight, labels)

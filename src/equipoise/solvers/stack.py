@@ -7,11 +7,12 @@ a ridge regression of the trait on all of them, and its error in folds that it h
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
+
+from equipoise.solvers.block_correlations import NothingVariesError
 
 Array = NDArray[np.float64]
 
@@ -128,11 +129,11 @@ def stack_moments(scores: Array, covariates: Array, trait: Array) -> StackMoment
 def incremental_r2(moments: StackMoments) -> Array:
     """Return for each candidate the share of what covariates leave that it explains, (k,).
 
-    0 for a score that does not vary. ValueError where covariates leave nothing of the trait.
+    0 for a score that does not vary. NothingVariesError where covariates leave nothing of the trait.
     """
     score, spread, left = _projected(moments)
     if not left > LEAST_SHARE * moments.square:
-        raise ValueError("covariates leave nothing of the trait; expected a trait that varies")
+        raise NothingVariesError("covariates leave nothing of the trait; expected it to vary")
     squares = np.diagonal(spread)
     varies = _varies(moments, squares)
     return np.where(varies, score**2 / np.where(varies, squares, 1.0), 0.0) / left
@@ -156,19 +157,45 @@ def ridge(moments: StackMoments, share: float) -> Fitted:
 
     ValueError for a share that is not above 0.
     """
-    if not share > 0:
-        raise ValueError(f"a ridge penalty of {share}; expected one above 0")
-    score, spread, _ = _projected(moments)
-    squares = np.diagonal(spread)
-    varies = _varies(moments, squares)
-    n = moments.people
-    scale = np.where(varies, np.sqrt(n / np.where(varies, squares, 1.0)), 0.0)
-    matrix = spread * np.outer(scale, scale)
-    matrix.flat[:: len(scale) + 1] += np.where(varies, share * n, 1.0)
-    lapack = cast("Any", linalg)  # scipy's functions come without types
-    factor = lapack.cho_factor(matrix, lower=True, check_finite=False)
-    weights = lapack.cho_solve(factor, score * scale, check_finite=False) * scale
-    return _beside(moments, np.asarray(weights, np.float64))
+    return _Spectrum.of(moments).ridge(share)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spectrum:
+    """Eigenvalues of the scores' correlations, from which every ridge regression follows.
+
+    Sums come in steps: what they leave of scores that are nearly alike may be a little below 0,
+    and counts as 0.
+    """
+
+    people: float
+    parts: tuple[Array, Array]
+    scale: Array
+    values: Array
+    vectors: Array
+    turned: Array
+
+    @classmethod
+    def of(cls, moments: StackMoments) -> "_Spectrum":
+        parts = _covariate_parts(moments)
+        score, spread, _ = _projected(moments, parts)
+        squares = np.diagonal(spread)
+        varies = _varies(moments, squares)
+        n = moments.people
+        scale = np.where(varies, np.sqrt(n / np.where(varies, squares, 1.0)), 0.0)
+        values, vectors = np.linalg.eigh(spread * np.outer(scale, scale))
+        turned = np.asarray(vectors.T @ (score * scale), np.float64)
+        return cls(
+            n, parts, scale, np.maximum(values, 0.0), np.asarray(vectors, np.float64), turned
+        )
+
+    def ridge(self, share: float) -> Fitted:
+        if not share > 0:
+            raise ValueError(f"a ridge penalty of {share}; expected one above 0")
+        least = self.values + share * self.people
+        # Where there is nobody, nothing has a weight.
+        held = np.where(least > 0, self.turned / np.where(least > 0, least, 1.0), 0.0)
+        return _beside(self.parts, self.vectors @ held * self.scale)
 
 
 def error(moments: StackMoments, fitted: Fitted) -> float:
@@ -200,7 +227,9 @@ def stack(
         seen = _total(rest)
         of_stack += error(left_out, ridge(seen, best_ridge(rest, ridges)))
         of_own += error(left_out, alone(seen, best(seen, own)))
-        of_nothing += error(left_out, _beside(seen, np.zeros(_candidates(seen))))
+        of_nothing += error(left_out, _beside(_covariate_parts(seen), np.zeros(_candidates(seen))))
+    if not of_nothing > 0:
+        raise NothingVariesError("the trait does not vary in those who tune")
     share, chosen = best_ridge(folds, ridges), best(everybody, own)
     stacked = of_stack < of_own
     mixture = ridge(everybody, share) if stacked else alone(everybody, chosen)
@@ -213,18 +242,19 @@ def best_ridge(folds: Sequence[StackMoments], ridges: Sequence[float] = RIDGES) 
     everybody = _total(folds)
     errors = np.zeros(len(ridges))
     for left_out in folds:
-        seen = everybody - left_out
-        errors += [error(left_out, ridge(seen, share)) for share in ridges]
+        seen = _Spectrum.of(everybody - left_out)
+        errors += [error(left_out, seen.ridge(share)) for share in ridges]
     return float(ridges[int(errors.argmin())])
 
 
 def alone(moments: StackMoments, candidate: int) -> Fitted:
     """Return the least-squares regression on one candidate beside the covariates."""
-    score, spread, _ = _projected(moments)
+    parts = _covariate_parts(moments)
+    score, spread, _ = _projected(moments, parts)
     weights = np.zeros(len(score))
     if _varies(moments, np.diagonal(spread))[candidate]:
         weights[candidate] = score[candidate] / spread[candidate, candidate]
-    return _beside(moments, weights)
+    return _beside(parts, weights)
 
 
 def _candidates(moments: StackMoments) -> int:
@@ -250,10 +280,12 @@ def _covariate_parts(moments: StackMoments) -> tuple[Array, Array]:
     return np.asarray(found[:, :-1], np.float64), np.asarray(found[:, -1], np.float64)
 
 
-def _projected(moments: StackMoments) -> tuple[Array, Array, float]:
-    """Return Z'y, Z'Z and y'y free of covariates."""
+def _projected(
+    moments: StackMoments, parts: tuple[Array, Array] | None = None
+) -> tuple[Array, Array, float]:
+    """Return Z'y, Z'Z and y'y free of covariates; `parts` are those of `_covariate_parts`."""
     c = moments.covariates
-    of_scores, of_trait = _covariate_parts(moments)
+    of_scores, of_trait = parts or _covariate_parts(moments)
     score = moments.trait[c:] - moments.gram[c:, :c] @ of_trait
     spread = moments.gram[c:, c:] - moments.gram[c:, :c] @ of_scores
     left = moments.square - float(moments.trait[:c] @ of_trait)
@@ -265,7 +297,7 @@ def _varies(moments: StackMoments, squares: Array) -> NDArray[np.bool_]:
     return np.asarray(squares > LEAST_SHARE * np.maximum(before, np.finfo(np.float64).tiny))
 
 
-def _beside(moments: StackMoments, weights: Array) -> Fitted:
+def _beside(parts: tuple[Array, Array], weights: Array) -> Fitted:
     """Return the mixture with the covariates' effects that go with it."""
-    of_scores, of_trait = _covariate_parts(moments)
+    of_scores, of_trait = parts
     return Fitted(weights, of_trait - of_scores @ weights)

@@ -50,7 +50,7 @@ def thresholded(
 
     A p value is that of r sqrt(n / (1 - r^2)) as a normal deviate.
     """
-    left = np.maximum(1 - stratum.trait**2, np.finfo(np.float64).tiny)
+    left = np.maximum(1 - stratum.trait**2, np.finfo(np.float64).eps)
     deviate = np.abs(stratum.trait) * np.sqrt(stratum.people / left)
     kept = clumped(stratum, most_r2)
     least = np.array([normal_quantile(p / 2) for p in p_values])

@@ -1,7 +1,5 @@
 """A key keeper's part in a study that runs over several machines, and its own home."""
 
-import secrets
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -13,9 +11,10 @@ from equipoise.federation.homes import make_card
 from equipoise.federation.identity import Identity, Peers
 from equipoise.federation.journal import Journal
 from equipoise.federation.keeper import Keeper
+from equipoise.federation.round_key import RoundKey
+from equipoise.federation.serving import Place
 from equipoise.genotypes import variants as variant_list
-from equipoise.ledger.log import Log
-from equipoise.ledger.reading import read as read_ledger
+from equipoise.ledger.retraced import Retraced
 from equipoise.plan import KEEPER
 from equipoise.study import file, folders
 from equipoise.study.desks import desk_of
@@ -40,44 +39,61 @@ def keep(
     path: Path,
     out: Path | None = None,
     *,
-    ready: Callable[[Parties], None] | None = None,
+    anew: bool = False,
+    ready: Callable[[Parties, Place], None] | None = None,
     stop: Event | None = None,
     patience: float | None = None,
 ) -> Part:
     """Keep the keys of one run of a study, until it ends or `stop` is set.
 
+    A run that this keeper had begun and that has not ended is taken up where it stood.
+
     home      the keeper's own folder, as `make_home` made it
     path      the study file in the start-up folder that the coordinator handed over
-    out       the folder for the keeper's ledger; a new one in `home`
+    out       the folder for the ledger of a new run; by default a new one in `home`
+    anew      leave a run that has not ended, and wait for another
     ready     is told the parties, before anything is sent
     patience  seconds to wait for the first contact; None to wait for as long as it takes
 
     InputError where the study has no key keeper, or keys and start-up folder do not belong
-    together; TransportError where the centre's certificate does not hold.
+    together; IntegrityError where what was kept of a run is not what led to where it stood;
+    TransportError where the centre's certificate does not hold.
     """
     study, parties = file.read(path), startup.read_parties(path.parent)
-    variants, identity = variant_list.read(study.variants.list), _identity(home)
-    _check(study, parties, identity)
-    target = folders.free(out or folders.numbered(home / "runs", study.id))
-    journal = home / f".journal-{secrets.token_hex(4)}"
+    variants = variant_list.read(study.variants.list)
+    _check(study, parties, _identity(home))
+    place = _place(home, study.id, out, anew=anew)
     if ready:
-        ready(parties)
-    origin = f"equipoise/{study.id}/{KEEPER}"
-    try:
-        with Log.create(target / "ledger", origin, identity.signing) as ledger:
-            own = identity, Peers(parties.keys), Journal(journal), ledger
-            serving.connect(
-                Keeper(desk_of(study, variants, *own)).handle,
-                KEEPER,
-                home=home,
-                startup=path.parent,
-                ledger=ledger,
-                stop=stop,
-                patience=patience,
-            )
-    finally:
-        shutil.rmtree(journal, ignore_errors=True)
-    return Part(read_ledger(target / "ledger").entries[-1].kind == "closed", target)
+        ready(parties, place)
+
+    def made(identity: Identity, parties: Parties, ledger: Retraced) -> Keeper:
+        journal = Journal(place.run / "journal", lasting=True)
+        desk = desk_of(study, variants, identity, Peers(parties.keys), journal, ledger)
+        return Keeper(desk, RoundKey(place.run / "key"))
+
+    ended = serving.take_part(
+        made,
+        study.id,
+        name=KEEPER,
+        home=home,
+        startup=path.parent,
+        place=place,
+        stop=stop,
+        patience=patience,
+    )
+    return Part(ended, place.out)
+
+
+def _place(home: Path, study: str, out: Path | None, *, anew: bool) -> Place:
+    """Return where the run is kept: one that has not ended, else a new one."""
+    target = out or folders.numbered(home / "runs", study)
+    place = serving.place_of(home, study, target)
+    if anew and place.begun:
+        place.end()
+        place = serving.place_of(home, study, target)
+    if not place.begun:
+        folders.free(place.out)
+    return place
 
 
 def _identity(home: Path) -> Identity:

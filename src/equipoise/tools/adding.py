@@ -25,7 +25,7 @@ from equipoise.protections.kinds import protection
 from equipoise.protections.spool import Spool
 from equipoise.record import rounded
 from equipoise.step import Done
-from equipoise.sums import Integers, Schema, decode, encode
+from equipoise.sums import Integers, Schema, Sums, decode, encode
 
 R = TypeVar("R")
 
@@ -56,16 +56,23 @@ class Adding:
 
     def run(self, analysis: Analysis[Any, R]) -> R:
         """Return the public result of an analysis over all sites."""
+        return self.end(analysis).result
+
+    def end(self, analysis: Analysis[Any, R]) -> Done[R]:
+        """Return the public result of an analysis over all sites, and what is held beside it."""
         state = rounded(analysis.start())
         for _ in range(MOST_ROUNDS):
-            schema = analysis.schema(state)
-            total = self._total(analysis, state, schema) if schema.blocks else ()
-            pairs = zip(schema.blocks, total, strict=True)
-            outcome = analysis.advance(state, (decode(b, integers) for b, integers in pairs))
+            outcome = analysis.advance(state, self.totals(analysis, state))
             if isinstance(outcome, Done):
-                return rounded(outcome.result)
+                return Done(rounded(outcome.result), outcome.held)
             state = rounded(outcome.state)
         raise InputError(f"no end after {MOST_ROUNDS} rounds; ask for fewer components or variants")
+
+    def totals(self, analysis: Analysis[Any, Any], state: Any) -> Iterator[Sums]:
+        """Return one round's totals over all sites, block by block."""
+        schema = analysis.schema(state)
+        total = self._total(analysis, state, schema) if schema.blocks else ()
+        return (decode(b, integers) for b, integers in zip(schema.blocks, total, strict=True))
 
     def _total(
         self, analysis: Analysis[Any, Any], state: Any, schema: Schema

@@ -1,7 +1,7 @@
 """What a scan leaves: its table, the table's metadata, and a page to look at."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -10,33 +10,16 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 import equipoise
 from equipoise.artefacts import gwas_meta
 from equipoise.artefacts.gwas_writing import Written, write_table
 from equipoise.genotypes.variants import HEADER, Text
+from equipoise.tools.association_rows import Rows
 from equipoise.tools.sites import Sites
 
-ROWS: Final = 100_000
+ROWS: Final = 1 << 16
 """Rows that are written at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """What is written of one trait, each array of shape (variants,); NaN where not estimable.
-
-    status  a word: ok, or why there is no effect
-    method  by which the p value was found, where there is more than one
-    """
-
-    beta: NDArray[np.float64] = field(repr=False)
-    standard_error: NDArray[np.float64] = field(repr=False)
-    neg_log_10_p: NDArray[np.float64] = field(repr=False)
-    frequency: NDArray[np.float64] = field(repr=False)
-    n: NDArray[np.int64] = field(repr=False)
-    status: NDArray[Any] = field(repr=False)
-    method: NDArray[Any] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +47,27 @@ NOTHING_MORE: Final = Wanted()
 
 
 def write_scan(
-    path: Path, sites: Sites, rows: Rows, wanted: Wanted, said: Mapping[str, Any]
+    path: Path,
+    sites: Sites,
+    rows: Rows,
+    wanted: Wanted,
+    said: Callable[[], Mapping[str, Any]],
+    ready: Callable[[int], None],
 ) -> dict[str, Any]:
-    """Write all files of one trait; return what the whole scan looks like in a few figures."""
+    """Write all files of one trait; return what the whole scan looks like in a few figures.
+
+    said   what is known of the scan, asked for when the table has been written
+    ready  is called with a row, and returns when all rows before it have been found
+    """
     # What a page needs takes longer to import than a small scan takes.
     page = import_module("equipoise.tools.association_page") if wanted.any else None
     reduction = page.Reduction() if page else None
-    written = write_table(path, _blocks(sites, rows, reduction))
-    gwas_meta.write(path, _metadata(path, wanted, said, written))
+    written = write_table(path, _blocks(sites, rows, reduction, ready))
+    known = said()
+    gwas_meta.write(path, _metadata(path, wanted, known, written))
     figures = _inflation(rows)
     if page:
-        figures |= page.write_page(path, sites, rows, wanted, said, reduction)
+        figures |= page.write_page(path, sites, rows, wanted, known, reduction)
     return figures
 
 
@@ -104,26 +97,30 @@ def _metadata(
 
 def _inflation(rows: Rows) -> dict[str, Any]:
     """Return the genomic inflation: the median chi-square over its median under chance."""
-    tested = rows.neg_log_10_p[np.isfinite(rows.neg_log_10_p)]
-    p = 10.0 ** -float(np.median(tested)) if len(tested) else 0.0
+    tested = rows.median()
+    p = 10.0**-tested if tested is not None else 0.0
     if not 0 < p / 2 < 1:
         return {}
     median = NormalDist().inv_cdf(p / 2) ** 2
     return {"lambda_gc": round(median / NormalDist().inv_cdf(0.25) ** 2, 4)}
 
 
-def _blocks(sites: Sites, rows: Rows, reduction: Any) -> Iterator[dict[str, Any]]:
+def _blocks(
+    sites: Sites, rows: Rows, reduction: Any, ready: Callable[[int], None]
+) -> Iterator[dict[str, Any]]:
     """Yield the table in blocks, and tell the reduction of each."""
     named = _own_names(sites.ids)
     for start in range(0, max(sites.n_variants, 1), ROWS):
-        block = _block(sites, rows, slice(start, start + ROWS), named)
+        stop = min(start + ROWS, sites.n_variants)
+        ready(stop)
+        block = _block(sites, rows, slice(start, stop), named)
         if reduction is not None:
             reduction.add({name: np.asarray(values) for name, values in block.items()})
         yield block
 
 
 def _block(sites: Sites, rows: Rows, part: slice, named: Sequence[str]) -> dict[str, Any]:
-    rows_of = sites.variants.frame()[part]
+    rows_of = sites.variants.frame(part)
     chromosome, position, effect, other = (rows_of[name] for name in HEADER)
     joined = pl.select(
         pl.concat_str(chromosome, position.cast(pl.String), other, effect, separator="_")
@@ -139,26 +136,35 @@ def _block(sites: Sites, rows: Rows, part: slice, named: Sequence[str]) -> dict[
         "neg_log_10_p_value": rows.neg_log_10_p[part],
         "variant_id": joined.to_series(),
         "n": rows.n[part],
-        "status": rows.status[part],
+        "status": rows.status.series(part),
     }
-    ids = _series(sites.ids[part])
-    known = ids.str.contains("^rs[0-9]+$")
-    if "rsid" in named:
-        block["rsid"] = ids.set(~known, None)
-    if "name" in named:
-        block["name"] = ids.set(known, None)
+    if named:
+        ids = _series(sites.ids[part])
+        known = _known(ids)
+        if "rsid" in named:
+            block["rsid"] = ids.set(~known, None)
+        if "name" in named:
+            block["name"] = ids.set(known, None)
     if rows.method is not None:
-        block["method"] = rows.method[part]
+        block["method"] = rows.method.series(part)
     return block
 
 
 def _own_names(ids: Text) -> tuple[str, ...]:
     """Return which columns hold the file's own names: rs numbers, and all others."""
-    held = _series(ids)
-    known, none = held.str.contains("^rs[0-9]+$"), held.is_in([".", ""])
-    return tuple(
-        name for name, any_ in (("rsid", known.any()), ("name", (~known & ~none).any())) if any_
-    )
+    found: set[str] = set()
+    for start in range(0, len(ids), ROWS):
+        held = _series(ids[start : start + ROWS])
+        known, none = _known(held), held.is_in([".", ""])
+        found |= {"rsid"} if known.any() else set()
+        found |= {"name"} if (~known & ~none).any() else set()
+        if len(found) == 2:
+            break
+    return tuple(name for name in ("rsid", "name") if name in found)
+
+
+def _known(ids: pl.Series) -> pl.Series:
+    return ids.str.contains("^rs[0-9]+$")
 
 
 def _series(values: Text) -> pl.Series:

@@ -12,7 +12,8 @@ from equipoise.dossier.picture import write_svg
 from equipoise.dossier.reduction import Reduction
 from equipoise.solvers.inflation import chi_square
 from equipoise.solvers.ld_score import LdRegression, ld_regression
-from equipoise.tools.association_files import Rows, Wanted
+from equipoise.tools.association_files import Wanted
+from equipoise.tools.association_rows import Rows
 from equipoise.tools.sites import Sites
 
 _COUNTS: Final = {

@@ -3,16 +3,18 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from typing import Final
+from importlib import import_module
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.analyses.frequency import Frequency
+from equipoise.analyses.frequency import Frequencies, Frequency
 from equipoise.analyses.scan import Scan
 from equipoise.cohort import Cohort, Held, blocks_of
+from equipoise.record import rounded
 from equipoise.solvers.regression import Effects, Moments, complete_cases, regress
-from equipoise.tools.adding import Adding
+from equipoise.tools.association_rows import room
 from equipoise.tools.design import Design
 
 BYTES: Final = 2**22
@@ -21,16 +23,21 @@ BYTES: Final = 2**22
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """What a scan gives, in the order of the list; NaN where not estimable.
+    """What a scan gives of the variants `start` to `stop`; NaN where not estimable.
 
     effects  as of standardised traits
     called   (variants,) people with a call
     alleles  (variants,) effect alleles (or dosages) among them
     """
 
+    start: int
+    stop: int
     effects: Effects = field(repr=False)
     called: NDArray[np.float64] = field(repr=False)
     alleles: NDArray[np.float64] = field(repr=False)
+
+
+T = TypeVar("T")
 
 
 def block_size(n_samples: int) -> int:
@@ -43,9 +50,12 @@ def block_size(n_samples: int) -> int:
 
 
 def at_one_site(
-    cohort: Cohort, design: Design, executor: Executor | None, at: Callable[[int], None]
-) -> Scanned:
-    """Return the scan of one site; who is not called at a variant is left out there."""
+    cohort: Cohort, design: Design, executor: Executor | None, told: Callable[[Scanned], T]
+) -> Iterator[T]:
+    """Yield what `told` makes of each block of the scan of one site, where it was computed.
+
+    Who is not called at a variant is left out there.
+    """
     cohort = replace(cohort, executor=executor)
     names = (*design.covariates, *design.traits)
     columns = np.column_stack([np.zeros((cohort.n, 0)), *map(cohort.column, names)])
@@ -56,26 +66,59 @@ def at_one_site(
     moments = Moments.of(with_ones[:, : k + 1], with_ones[:, k + 1 :])
     bounds = blocks_of(cohort.genotypes.n_variants, block_size(cohort.genotypes.n_samples))
 
-    def work(start: int, stop: int) -> tuple[Effects, NDArray[np.float64]]:
-        return _complete(cohort, moments, (held, ones), (start, stop))
+    def work(start: int, stop: int) -> T:
+        effects, (called, alleles) = _complete(cohort, moments, (held, ones), (start, stop))
+        return told(Scanned(start, stop, effects, called, alleles))
 
-    return _joined(_told(cohort, work, bounds, at))
+    return cohort.map_blocks(work, bounds)
 
 
 def over_sites(
     cohorts: tuple[Cohort, ...], design: Design, protection: str, executor: Executor | None
-) -> Scanned:
-    """Return the scan over several sites; a missing call counts as the mean over all of them."""
-    # Counts of the first round serve the second one too.
-    cohorts = tuple(replace(cohort, executor=executor, counted={}) for cohort in cohorts)
-    people = sum(cohort.n for cohort in cohorts)
+) -> Iterator[Scanned]:
+    """Yield the scan over several sites, block by block.
+
+    A missing call counts as the mean over all of them.
+    """
     n_variants = cohorts[0].genotypes.n_variants
+    # Counts of the first round serve the second one too.
+    cohorts = tuple(
+        replace(cohort, executor=executor, counted=Counted(n_variants)) for cohort in cohorts
+    )
+    people = sum(cohort.n for cohort in cohorts)
     size = block_size(max(cohort.genotypes.n_samples for cohort in cohorts))
-    adding = Adding(cohorts, protection)
-    counted = adding.run(Frequency(people, n_variants, 0, 1, size))
+    adding = import_module("equipoise.tools.adding").Adding(cohorts, protection)
+    counted: Frequencies = adding.run(Frequency(people, n_variants, 0, 1, size))
     scan = Scan(people, n_variants, design.traits, design.covariates, design.bounds, counted, size)
-    effects = adding.run(scan).effects()
-    return Scanned(effects, counted.called.astype(np.float64), counted.alleles.astype(np.float64))
+    state = rounded(scan.start())
+    totals = adding.totals(scan, state)
+    head = next(totals)
+    for (start, stop), block in zip(blocks_of(n_variants, size), totals, strict=True):
+        # What follows from the totals follows from each block by itself.
+        effects = rounded(scan.advance(state, (head, block)).result).effects()
+        called, alleles = counted.called[start:stop], counted.alleles[start:stop]
+        yield Scanned(start, stop, effects, called.astype(float), alleles.astype(float))
+
+
+class Counted(dict[tuple[int, int], NDArray[np.int64]]):
+    """Counts of blocks of variants, in half the room, that need not be in memory."""
+
+    def __init__(self, n_variants: int) -> None:
+        """Make room for the counts of so many variants."""
+        super().__init__()
+        self._room = room((n_variants, 4), np.int32)
+
+    def __setitem__(self, block: tuple[int, int], counts: NDArray[np.int64]) -> None:
+        """Take the counts of a block, (variants, 4)."""
+        start, stop = block
+        self._room[start:stop] = counts
+        super().__setitem__(block, self._room[:0])
+
+    def __getitem__(self, block: tuple[int, int]) -> NDArray[np.int64]:
+        """Return the counts of a block; KeyError where there are none."""
+        super().__getitem__(block)
+        start, stop = block
+        return self._room[start:stop].astype(np.int64)
 
 
 def _complete(
@@ -99,26 +142,3 @@ def _complete(
         return regress(moments, cg, gy, square), counted
     absent = cohort.products_not_called(start, stop, ones)
     return complete_cases(moments, cg, gy, square, absent), counted
-
-
-def _told(
-    cohort: Cohort,
-    work: Callable[[int, int], tuple[Effects, NDArray[np.float64]]],
-    bounds: tuple[tuple[int, int], ...],
-    at: Callable[[int], None],
-) -> Iterator[tuple[Effects, NDArray[np.float64]]]:
-    for (_, stop), found in zip(bounds, cohort.map_blocks(work, bounds), strict=True):
-        at(stop)
-        yield found
-
-
-def _joined(parts: Iterator[tuple[Effects, NDArray[np.float64]]]) -> Scanned:
-    blocks = list(parts)
-    effects = Effects(
-        *(
-            np.concatenate([getattr(part, name) for part, _ in blocks])
-            for name in ("beta", "standard_error", "dof", "status")
-        )
-    )
-    called, alleles = np.concatenate([counted for _, counted in blocks], axis=1)
-    return Scanned(effects, called, alleles)

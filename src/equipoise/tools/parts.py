@@ -1,7 +1,7 @@
 """Parts of the genome that a scan takes by themselves: by copies, or chromosome by chromosome."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from equipoise.cohort import Cohort, blocks_of
 from equipoise.genotypes.align import AlignedSource
 from equipoise.genotypes.ploidy import FEMALE, MALE, Ploidy, ploidies
+from equipoise.genotypes.source import text
 from equipoise.tools.people import Matched
 from equipoise.tools.sites import Sites
 
@@ -18,27 +19,43 @@ SEX: Final = "sex"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Variants that are scanned together; `whole` says that they are the list."""
+    """Variants that are scanned together; `whole` says that they are the list.
+
+    runs  (runs, 2) where each run of them begins in the list, and where it ends
+    """
 
     kind: Ploidy
     chromosome: str
-    places: NDArray[np.int64]
+    runs: NDArray[np.int64] = field(repr=False)
     whole: bool
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """(variants,) their places in the list."""
+        each = [np.arange(int(run[0]), int(run[1]), dtype=np.int64) for run in self.runs]
+        return np.concatenate([np.zeros(0, np.int64), *each])
+
+    @property
+    def n_variants(self) -> int:
+        """Number of variants."""
+        return int((self.runs[:, 1] - self.runs[:, 0]).sum())
 
 
 def parts_of(sites: Sites, *, apart: bool) -> list[Part]:
     """Return the kinds of chromosomes there are; each chromosome by itself if `apart`."""
-    kinds = ploidies(sites.variants.chromosome)
+    begins, names = sites.variants.runs()
+    runs = np.column_stack([begins, np.append(begins[1:], sites.n_variants)[: len(begins)]])
+    # One name stands for its run.
+    kinds = ploidies(text(names))
     if not apart:
         whole = len(kinds) == 1
-        return [Part(kind, "", places, whole) for kind, places in kinds.items()]
+        return [Part(kind, "", runs[of], whole) for kind, of in kinds.items()]
     found: list[Part] = []
-    for kind, places in kinds.items():
-        names = sites.variants.chromosome[places].astype(object)
-        found += [
-            Part(kind, str(name), places[names == name], whole=False)
-            for name in dict.fromkeys(names.tolist())
-        ]
+    for kind, of in kinds.items():
+        by_name: dict[str, list[int]] = {}
+        for run in map(int, of):
+            by_name.setdefault(names[run], []).append(run)
+        found += [Part(kind, name, runs[own], whole=False) for name, own in by_name.items()]
     return found
 
 

@@ -35,6 +35,18 @@ WORDS: Final = {
     "moments": (
         "sums of variants with one another, the trait and the covariates, by stratum, fold and LD block"
     ),
+    "risk_parts": "parts people into who trains, who tunes and who tests; asks nothing",
+    "risk_moments": "the same sums over who trains, to fit risk models from; none is published",
+    "risk_singles": "fits scores of one ancestry from those sums; asks nothing",
+    "risk_joint": "fits scores of all ancestries together from those sums; asks nothing",
+    "risk_stack": "mixes scores for each group; each person's stays at their site; asks nothing",
+    "risk_refined": "takes off those sums what other blocks explain; asks nothing",
+    "risk_methods": "lines up scores to be compared; asks nothing",
+    "score_sums": "sums of candidate scores with one another and the trait, by group",
+    "residual_sums": "sums of each variant with what a score leaves of the trait, by group",
+    "absolute_risk": "counts groups, then sums that take a score to a risk in each of them",
+    "score_adjustment": "sums of the score with components of ancestry, and how many are high",
+    "gene_network": "sums of gradients of a network of genes, round by round",
     "ld_blocks": "sums of near variants with one another, by stratum, to find blocks of linkage",
 }
 """What each analysis asks of the sites, for who is no statistician."""

@@ -5,7 +5,8 @@ and all scores are added up in one pass over the variants that any of them needs
 and counts mean what plink2's `--score` means by them (chrchang/plink-ng): a person not called
 at a variant has its mean dosage over all sites, on chromosome X with males counted once, unless
 that is not wanted. Other than plink2, weights at variants where nobody is called, and those on
-Y and MT, are not used.
+Y and MT, are not used; and where both alleles of a variant have a weight, each counts among the
+alleles that an average is over, where plink2 counts the variant once.
 """
 
 from collections.abc import Iterator, Sequence

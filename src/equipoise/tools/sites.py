@@ -73,7 +73,7 @@ def open_sites(genotypes: Sequence[str | Path]) -> Sites:
         for reason, count in file.left_out.items():
             left_out[reason] = left_out.get(reason, 0) + count
     first = opened[0]
-    if all(_same(first.variants, other.variants) for other in opened[1:]):
+    if all(first.variants.same(other.variants) for other in opened[1:]):
         sites = [
             Site(name, file, file.sample_ids, file.sex)
             for name, file in zip(names, opened, strict=True)
@@ -94,16 +94,6 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return [f"{stem}-{i + 1}" for i, stem in enumerate(stems)]
 
 
-def _same(left: Variants, right: Variants) -> bool:
-    """Return whether two lists are one, in the same order and with the same alleles."""
-    if left is right:
-        return True
-    return np.array_equal(left.position, right.position) and all(
-        np.array_equal(getattr(left, name), getattr(right, name))
-        for name in ("chromosome", "effect_allele", "other_allele")
-    )
-
-
 def _aligned(
     opened: Sequence[GenotypeFile], names: Sequence[str], left_out: dict[str, int]
 ) -> Sites:
@@ -117,14 +107,8 @@ def _aligned(
     for name, file, (source, report) in zip(names[1:], opened[1:], found, strict=True):
         part = AlignedSource(file, source.rows[kept], source.swapped[kept])
         sites.append(Site(name, part, file.sample_ids, file.sex, report))
-    variants = Variants(
-        first.variants.chromosome[kept],
-        first.variants.position[kept],
-        first.variants.effect_allele[kept],
-        first.variants.other_allele[kept],
-    )
     only_some = first.n_variants - len(kept)
-    return Sites(tuple(sites), variants, first.ids[kept], only_some, left_out)
+    return Sites(tuple(sites), first.variants.at(kept), first.ids[kept], only_some, left_out)
 
 
 def _with_frequency(file: GenotypeFile) -> Variants:
@@ -134,5 +118,4 @@ def _with_frequency(file: GenotypeFile) -> Variants:
         a1, het, a2, _ = genotype_counts(file.packed(start, stop), file.n_samples).T
         called = np.maximum(a1 + het + a2, 1)
         known[start:stop] = np.where(a1 + het + a2 > 0, (2 * a1 + het) / (2 * called), np.nan)
-    v = file.variants
-    return Variants(v.chromosome, v.position, v.effect_allele, v.other_allele, known)
+    return file.variants.with_frequency(known)

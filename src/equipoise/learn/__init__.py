@@ -1,0 +1,20 @@
+"""Risk models with scikit-learn's interface, for people whose rows are all in one place.
+
+The same solvers as over sites (`solvers.risk_stages`), driven on arrays. Nothing here protects
+anything: over sites, use a study.
+"""
+
+from equipoise.errors import InputError
+
+try:
+    import sklearn as _sklearn
+except ImportError as error:
+    raise InputError(
+        "equipoise.learn needs scikit-learn, which is not installed;"
+        " run: pip install 'equipoise[learn]'"
+    ) from error
+
+from equipoise.learn.estimators import PolygenicRisk, PolygenicRiskClassifier
+
+__all__ = ["PolygenicRisk", "PolygenicRiskClassifier"]
+del _sklearn

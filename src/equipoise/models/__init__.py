@@ -1,0 +1,1 @@
+"""Models that are trained from sums: frozen shapes and pure functions of public parameters."""
