@@ -4,8 +4,10 @@
                                     [--keep FOLDER]
 
 20,000 people of four populations (75, 10, 8 and 7 %) from the coalescent of
-`equipoise.simulation`, stretches of 400 kb with 150 variants each, LD blocks the stretches; a
-trait of heritability .4 by 500 variants; 2,000 more people tune and 2,000 test. The steps are
+`equipoise.simulation`, 120 stretches of 400 kb with 150 variants each, LD blocks the stretches; a
+trait of heritability .4 by 100 variants beside them; 2,000 more people tune and 2,000 test. The
+variants beyond 18,000 are those again with the people of each population in another order: their
+linkage and frequencies are real, and the trait knows nothing of them. The steps are
 those of `equipoise train` (`analyses.risk_steps`), from the file to the last stack, at one site
 and one process: moments by stratum and five folds, as they come out of encoding block by block;
 paths, scores in tuning people, joint paths, stack, residuals, and all of it again on refined
@@ -13,8 +15,7 @@ linkage; baselines and their accuracy. What each site does again, to see that wh
 follows, is the fits: told apart. adelie reads the same training people as an array of bytes,
 standardises them and fits one lasso path of 40 values; its process is given the same threads.
 
-More than 100,000 variants repeat those there are, block by block with people in another order:
-for memory and cost a variant alone. Writes benchmarks/results/risk_speed.json.
+Writes benchmarks/results/risk_speed.json.
 """
 
 import argparse
@@ -31,18 +32,19 @@ import numpy as np
 from peers import ONE_THREAD, described, processor, timed, written
 from simulated import GROUPS, effects
 
-from equipoise.packed.decode import encode
+from equipoise.packed.decode import decode, encode
 from equipoise.simulation.demography import chromosome
 
 TRAINING = {"EUR": 15_000, "AFR": 2_000, "EAS": 1_600, "SAS": 1_400}
 OTHERS = 500
-STRETCH, LENGTH, CAUSAL = 150, 400_000, 500
-MADE = 99_900
+STRETCH, LENGTH, CAUSAL = 150, 400_000, 100
+MADE = 18_000
+VARIANTS = 99_900
 FOLDS = 5
 
 
 def simulate(folder: Path) -> None:
-    """Write genotypes.bed of everybody, training.npy as adelie reads it, and people.npz."""
+    """Write genotypes.bed of everybody, and people.npz."""
     rng = np.random.default_rng(11)
     people = {group: n + 2 * OTHERS for group, n in TRAINING.items()}
     owner = np.repeat(np.arange(len(GROUPS)), list(people.values()))
@@ -52,9 +54,6 @@ def simulate(folder: Path) -> None:
     truth = np.zeros(len(owner))
     stretches = MADE // STRETCH
     causal = np.bincount(rng.integers(0, stretches, CAUSAL), minlength=stretches)
-    trained = np.lib.format.open_memmap(
-        folder / "training.npy", "w+", np.int8, (int((part == 2).sum()), MADE)
-    )
     with (folder / "genotypes.bed").open("wb") as file:
         file.write(b"\x6c\x1b\x01")
         for i in range(stretches):
@@ -65,15 +64,13 @@ def simulate(folder: Path) -> None:
             drawn = rng.choice(common, STRETCH + causal[i], replace=False)
             block = []
             for place, site in enumerate(drawn.tolist()):
-                copies = history.haplotypes(site)[0::2] + history.haplotypes(site)[1::2]
+                haplotypes = history.haplotypes(site)
+                copies = haplotypes[0::2] + haplotypes[1::2]
                 if place < causal[i]:
                     truth += copies * effects(rng, mean[site])[owner]
                 else:
                     block.append(copies.astype(np.int8))
-            dosage = np.array(block)
-            file.write(encode(dosage.astype(np.float64)).tobytes())
-            trained[:, i * STRETCH : (i + 1) * STRETCH] = dosage[:, part == 2].T
-    trained.flush()
+            file.write(encode(np.array(block, np.float64)).tobytes())
     trait = truth.copy()
     for group in range(len(GROUPS)):
         own = owner == group
@@ -83,22 +80,24 @@ def simulate(folder: Path) -> None:
 
 
 def repeated(folder: Path, variants: int) -> Path:
-    """Return a file with so many variants: those there are, with people in other orders."""
+    """Return a file with so many variants: those made, and again with people in other orders."""
     whole = folder / f"genotypes{variants}.bed"
     if whole.exists():
         return whole
     rng = np.random.default_rng(12)
     data = np.fromfile(folder / "genotypes.bed", np.uint8)[3:].reshape(MADE, -1)
+    with np.load(folder / "people.npz") as held:
+        # Four people are a byte, and move together; all four are of one part of one population.
+        kind = (held["owner"] * 3 + held["part"])[::4]
     with whole.open("wb") as file:
         file.write(b"\x6c\x1b\x01")
-        left = variants
-        while left:
-            take = min(left, MADE)
-            # Quads of people move together: linkage within blocks stays, and the trait's is lost.
-            order = rng.permutation(data.shape[1]) if left < variants else slice(None)
-            for start in range(0, take, 3000):
-                file.write(data[start : min(start + 3000, take)][:, order].tobytes())
-            left -= take
+        for first in range(0, variants, MADE):
+            order = np.arange(len(kind))
+            for one in np.unique(kind).tolist() if first else []:
+                here = np.flatnonzero(kind == one)
+                order[here] = rng.permutation(here)
+            for start in range(0, min(MADE, variants - first), STRETCH):
+                file.write(data[start : start + STRETCH][:, order].tobytes())
     return whole
 
 
@@ -134,7 +133,7 @@ def ours(folder: Path, variants: int, threads: int) -> dict[str, Any]:
     from equipoise.step import Done
     from equipoise.tools.adding import Adding
 
-    path = folder / "genotypes.bed" if variants == MADE else repeated(folder, variants)
+    path = repeated(folder, variants)
     pool = ThreadPoolExecutor(threads) if threads > 1 else None
     site = cohort_of(folder, path, variants, pool)
     starts = (*range(0, variants, STRETCH), variants)
@@ -165,7 +164,7 @@ def ours(folder: Path, variants: int, threads: int) -> dict[str, Any]:
         trait="y",
         covariates=(),
         bounds=form.bounds,
-        counted=tuple(n // FOLDS for n in form.counted),
+        counted=(site.n,) * len(GROUPS),  # the cost alone: by fold, small groups would be refused
         frequencies=known["frequency"],
         stratum="group",
     )
@@ -215,14 +214,14 @@ def linkage_of(by_fold: Any, adding: Any) -> tuple[Any, Any]:
     from equipoise.analyses.risk_moments import ColumnSums, Linkage, joined
     from equipoise.solvers.block_correlations import Correlating, Projection
 
-    strata = by_fold.strata
-    making: list[Any] = [None] * strata
-    kept: list[list[Any]] = [[] for _ in range(strata)]
-    for by_stratum in by_fold.by_block(adding.totals(by_fold, MomentsState())):
-        for s, folds in enumerate(by_stratum):
-            one = folds[0]
-            for fold in folds[1:]:
-                one = one + fold
+    # What trains are all folds here; of others it would be the sum of those.
+    whole = replace(by_fold, folds=1)
+    totals = adding.totals(by_fold, MomentsState())
+    added = ({n: a.sum(axis=0, keepdims=True) for n, a in sums.items()} for sums in totals)
+    making: list[Any] = [None] * by_fold.strata
+    kept: list[list[Any]] = [[] for _ in range(by_fold.strata)]
+    for by_stratum in whole.by_block(added):
+        for s, (one,) in enumerate(by_stratum):
             if making[s] is None:
                 making[s] = Correlating(Projection.of(one), np.float32)
             making[s].add(one.genotypes[0], one.genotype_covariates, one.genotype_trait)
@@ -240,12 +239,21 @@ def linkage_of(by_fold: Any, adding: Any) -> tuple[Any, Any]:
     return columns, Linkage(held, tuple(sums), {})
 
 
-def peer(folder: Path, python: str, threads: int) -> dict[str, Any]:
+def peer(folder: Path, python: str, variants: int, threads: int) -> dict[str, Any]:
     """Return what one pooled lasso path takes adelie, conversion included."""
     with np.load(folder / "people.npz") as held:
         train = held["part"] == 2
+        n = len(train)
         np.save(folder / "trait.npy", held["trait"][train])
         np.save(folder / "group.npy", held["owner"][train])
+    dosage = folder / "training.npy"
+    if not dosage.exists():
+        data = np.fromfile(repeated(folder, variants), np.uint8)[3:].reshape(variants, -1)
+        shape = (int(train.sum()), variants)
+        made = np.lib.format.open_memmap(dosage, "w+", np.int8, shape)
+        for start in range(0, variants, 2000):
+            made[:, start : start + 2000] = decode(data[start : start + 2000], n)[:, train].T
+        made.flush()
     script = Path(__file__).with_name("adelie_pooled.py")
     command = [python, str(script), str(folder), "--lasso", "--threads", str(threads)]
     command += ["--dosage", "training.npy"]
@@ -266,7 +274,7 @@ def measured(folder: Path, variants: int, threads: int) -> dict[str, Any]:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--adelie", default="")
-    options.add_argument("--variants", type=int, default=MADE)
+    options.add_argument("--variants", type=int, default=VARIANTS)
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--keep", type=Path)
     options.add_argument("--of", type=Path, help=argparse.SUPPRESS)
@@ -284,7 +292,7 @@ def main() -> None:
         result["ours"] = measured(folder, asked.variants, asked.threads)
         print(json.dumps(result, indent=1))
         if asked.adelie:
-            result["adelie"] = peer(folder, asked.adelie, asked.threads)
+            result["adelie"] = peer(folder, asked.adelie, asked.variants, asked.threads)
         written(f"risk_speed_{asked.variants}_{asked.threads}", result)
 
 

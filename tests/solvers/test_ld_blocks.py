@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from equipoise.solvers.ld_blocks import STEP, ld_blocks
+from equipoise.solvers.ld_blocks import STEP, joined, ld_blocks
 
 Array = NDArray[np.float64]
 
@@ -98,3 +98,19 @@ def test_without_linkage_every_variant_is_its_own_block() -> None:
 def test_what_are_no_segments_is_refused(most: int, segments: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="expected at least one"):
         ld_blocks(np.zeros((3, 1)), most, segments)
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=30), st.integers(1, 20), st.integers(0, 29))
+def test_blocks_that_are_joined_are_whole_ones_and_small(
+    sizes: list[int], least: int, edge: int
+) -> None:
+    starts = np.cumsum([0, *sizes])
+    middle = int(starts[min(edge, len(sizes) - 1)])
+    segments = tuple(sorted({0, middle, int(starts[-1])}))
+    found = joined(starts, least, segments)
+    assert set(segments) <= set(found.tolist()) <= set(starts.tolist())
+    for a, b in pairwise(found.tolist()):
+        assert b - a <= least or (a, b) in set(pairwise(starts.tolist()))
+    # Nothing is left that could be joined with its neighbour.
+    for a, b, c in zip(found, found[1:], found[2:], strict=False):
+        assert c - a > least or int(b) in segments

@@ -16,8 +16,11 @@ MOST: Final = 256.0
 """What a score is cut to. Its variance is 1 were its variants independent; in blocks of some
 hundred linked ones it may have a standard deviation of 10."""
 
-_VARIANTS = 512
-"""Decoded at a time."""
+_DOSAGES: Final = 1 << 18
+"""Decoded at a time: 2 MB, which stay in the second cache or near it."""
+
+_VARIANTS: Final = 512
+"""At most at a time."""
 
 
 def candidate_scores(
@@ -52,7 +55,8 @@ def candidate_scores(
             g = _centred(cohort, start, stop, weighing, samples, mean, used)
         return np.asarray(g.T @ dense[weighing], np.float64)
 
-    for part in cohort.map_blocks(block, blocks_of(len(weights.starts) - 1, _VARIANTS)):
+    size = min(_VARIANTS, max(_DOSAGES // len(people), 16))
+    for part in cohort.map_blocks(block, blocks_of(len(weights.starts) - 1, size)):
         if part.size:
             found += part
     return np.clip(found, -MOST, MOST)

@@ -76,15 +76,18 @@ class ResidualSums:
         left = self.columns.standard(cohort.column(self.trait)) - cohort.column(self.score)
         with_left = cohort.with_columns({_LEFT: np.clip(left, -_MOST, _MOST)})
         people = in_part(with_left, self.part, self.training)
-        head = self._moments(people, self.covariates, self.bounds).head()
+        head = self._moments(people).head()
         # y is the last column, so that what covariates have in common with it is C'y.
         yield {"covariates": head["cy"][0]}
-        sums = self._moments(people, (), ())
+        number = cohort.column(self.stratum) if self.stratum else np.zeros(cohort.n)
+        who = (number == np.arange(self.strata)[:, None]) & (people.fold == 0)
+        held = cohort.held((who * people.column(_LEFT)).T, np.full(self.strata, _MOST))
 
         def block(start: int, stop: int) -> Sums:
             mean, used = self.frequencies.means(start, stop)
-            found = sums.block(start, stop, mean, used, linkage=False)
-            return {f"genotypes{s}": found.products[0, s, :, -1] for s in range(self.strata)}
+            called = cohort.products(start, stop, held)
+            found = called + mean[:, None] * cohort.not_called(start, stop, held)
+            return {f"genotypes{s}": used * found[:, s] for s in range(self.strata)}
 
         yield from cohort.map_blocks(block, self._bounds)
 
@@ -103,13 +106,11 @@ class ResidualSums:
         del cohort, result
         return {}
 
-    def _moments(
-        self, people: Cohort, columns: tuple[str, ...], bounds: tuple[float, ...]
-    ) -> CellMoments:
+    def _moments(self, people: Cohort) -> CellMoments:
         return CellMoments.of(
             people,
-            (*columns, _LEFT),
-            np.array([*bounds, _MOST]),
+            (*self.covariates, _LEFT),
+            np.array([*self.bounds, _MOST]),
             1,
             stratum=self.stratum,
             strata=self.strata,

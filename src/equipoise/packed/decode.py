@@ -101,7 +101,11 @@ def valued_at(
     """
     n_samples = 4 * block.shape[1]
     if 4 * len(samples) > n_samples:
-        return np.asarray(valued(block, n_samples, values)[:, samples], np.float64)
+        whole = valued(block, n_samples, values)
+        first = len(samples)
+        if np.array_equal(samples, np.arange(first)):
+            return np.asarray(whole[:, :first], np.float64)
+        return np.asarray(whole[:, samples], np.float64)
     codes = block[:, samples >> 2] >> (2 * (samples & 3)).astype(np.uint8) & np.uint8(3)
     place = codes.astype(np.intp) + 4 * np.arange(len(block))[:, None]
     return values.ravel()[place]

@@ -73,6 +73,23 @@ def ld_blocks(
     return Cut(np.array(starts, np.int64), (total - within) * STEP, within * STEP)
 
 
+def joined(starts: NDArray[np.int64], least: int, segments: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return blocks with neighbours put together as long as they are no larger than `least`.
+
+    Where little is linked, blocks are of one variant or two, and what each costs besides its
+    variants is most of the work. No block reaches over the edge of a segment.
+
+    >>> joined(np.array([0, 1, 2, 5, 6]), 3, (0, 6)).tolist()
+    [0, 2, 5, 6]
+    """
+    edges = set(segments)
+    kept = [0]
+    for before, start in pairwise(starts.tolist()[1:]):
+        if before in edges or start - kept[-1] > least:
+            kept.append(before)
+    return np.array([*kept, int(starts[-1])], np.int64)
+
+
 def _best(band: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], int]:
     """Return where the blocks of one segment end, and the sum within them."""
     n = len(band)

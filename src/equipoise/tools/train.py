@@ -32,6 +32,7 @@ from equipoise.genotypes.ploidy import Ploidy
 from equipoise.plan import Step
 from equipoise.solvers.accuracy import Accuracy, accuracies
 from equipoise.solvers.block_moments import BlockMoments
+from equipoise.solvers.ld_blocks import joined
 from equipoise.solvers.risk_baselines import METHODS
 from equipoise.sums import PEOPLE_PER_COLUMN
 from equipoise.tools.adding import Adding
@@ -54,6 +55,9 @@ WINDOW: Final = 100
 
 BLOCK: Final = 300
 """Variants of an LD block, at most, where there are people enough."""
+
+LEAST_BLOCK: Final = 16
+"""Blocks are put together up to so many variants."""
 
 CALL_RATE: Final = 0.95
 MINOR_ALLELES: Final = 10
@@ -329,7 +333,7 @@ def _with_blocks(
         frequencies=frequencies,
         stratum=form.stratum,
     )
-    starts = adding.run(search).starts
+    starts = joined(adding.run(search).starts, min(LEAST_BLOCK, most), segments)
     return replace(form, starts=tuple(starts.tolist()))
 
 
