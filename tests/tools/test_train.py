@@ -19,9 +19,10 @@ from equipoise.solvers.sparse_weights import SparseWeights
 from equipoise.solvers.stack import StackMoments, stack_moments
 from equipoise.tools import model_files
 from equipoise.tools.adding import Adding
-from equipoise.tools.train import FOLDS, STRATUM, Request, Trained, run_steps, train
+from equipoise.tools.train import Trained, run_steps, train
 from equipoise.tools.train_files import summary
 from equipoise.tools.train_model import build
+from equipoise.tools.train_people import FOLDS, STRATUM, Request
 from tools.risk_people import GROUPS, People, people, write
 
 Array = NDArray[np.float64]

@@ -225,7 +225,7 @@ def train(
     """Train a risk model for several ancestries, at one site or over several."""
     _limit_threads(threads)
     from equipoise.cli.training import train_and_tell
-    from equipoise.tools.train import Request
+    from equipoise.tools.train_people import Request
 
     request = Request(
         tuple(genotypes), tuple(phenotypes), trait, _names(covariates), groups, binary, tuning, test,

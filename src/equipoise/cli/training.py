@@ -6,9 +6,10 @@ from typing import Any
 
 from equipoise.cli.progress import bar
 from equipoise.tools.quality_files import refuse_full
-from equipoise.tools.train import Request, train
+from equipoise.tools.train import train
 from equipoise.tools.train_files import write
 from equipoise.tools.train_model import build
+from equipoise.tools.train_people import Request
 
 
 def train_and_tell(

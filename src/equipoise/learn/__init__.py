@@ -1,6 +1,7 @@
 """Risk models with scikit-learn's interface, for people whose rows are all in one place.
 
-The same solvers as over sites (`solvers.risk_stages`), driven on arrays. Nothing here protects
+The same solvers as over sites (`solvers.risk_stages`), and the same training of a gene network
+(`analyses.gene_network`, extra `network`), driven on arrays. Nothing here protects
 anything: over sites, use a study.
 """
 
@@ -15,6 +16,7 @@ except ImportError as error:
     ) from error
 
 from equipoise.learn.estimators import PolygenicRisk, PolygenicRiskClassifier
+from equipoise.learn.gene_networks import GeneNetwork, GeneNetworkClassifier
 
-__all__ = ["PolygenicRisk", "PolygenicRiskClassifier"]
+__all__ = ["GeneNetwork", "GeneNetworkClassifier", "PolygenicRisk", "PolygenicRiskClassifier"]
 del _sklearn

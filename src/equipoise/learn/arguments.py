@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager
 from importlib import import_module
+from itertools import pairwise
 from typing import Any, Final, cast
 
 import numpy as np
@@ -28,6 +29,17 @@ def rows_of_classes(estimator: object, X: ArrayLike, y: ArrayLike) -> tuple[Arra
     values, trait = _check.validate_data(estimator, X, y, **_OF_X)
     cast("Any", multiclass).check_classification_targets(trait)
     return values, trait
+
+
+def two_classes(trait: NDArray[Any]) -> tuple[NDArray[Any], Array]:
+    """Return the two values of a trait, and 1 for whoever has the later, else 0."""
+    classes, place = np.unique(trait, return_inverse=True)
+    if len(classes) != 2:
+        raise ValueError(
+            "Only binary classification is supported. The type of the target is"
+            f" {len(classes)} class(es); expected two values"
+        )
+    return classes, place.astype(np.float64)
 
 
 def dosages(estimator: object, X: ArrayLike) -> Array:
@@ -67,6 +79,35 @@ def blocks(starts: ArrayLike | None, variants: int, size: int) -> NDArray[np.int
             f"ld_blocks that do not rise from 0 to {variants}; expected where each block begins"
             " among the variants, and the number of variants at the end"
         )
+    return found
+
+
+def genes(ranges: ArrayLike | None, variants: int, size: int) -> tuple[tuple[int, int], ...]:
+    """Return the variants of each gene, (start, stop), in order of their first ones.
+
+    Where none are given, runs of at most `size` variants, as even as can be. ValueError for a
+    range that is empty or reaches beyond the variants.
+    """
+    if ranges is None:
+        number = -(-variants // size)
+        cuts = -(-np.arange(number + 1) * variants // number)
+        return tuple(pairwise(cuts.tolist()))
+    found = np.asarray(ranges)
+    if found.ndim != 2 or found.shape[1] != 2 or not len(found) or found.dtype.kind not in "iu":
+        raise ValueError("genes that are not pairs of whole numbers; expected (start, stop) of each")
+    start, stop = found.T
+    if start.min() < 0 or (start >= stop).any() or stop.max() > variants:
+        raise ValueError(
+            f"a gene without variants, or beyond them; expected 0 <= start < stop <= {variants}"
+        )
+    return tuple(sorted((a, b) for a, b in found.tolist()))
+
+
+def column(values: ArrayLike, people: int, name: str) -> Array:
+    """Return one finite number a person, (people,)."""
+    found = np.asarray(values, np.float64)
+    if found.shape != (people,) or not np.isfinite(found).all():
+        raise ValueError(f"{name} of the shape {found.shape}; expected ({people},), none missing")
     return found
 
 

@@ -253,13 +253,8 @@ class PolygenicRiskClassifier(ClassifierMixin, _PolygenicRisk):
     ) -> Self:
         """Fit to dosages and a trait of two values, of which the later is the yes."""
         values, trait = arguments.rows_of_classes(self, X, y)
-        self.classes_, place = np.unique(trait, return_inverse=True)
-        if len(self.classes_) != 2:
-            raise ValueError(
-                "Only binary classification is supported. The type of the target is"
-                f" {len(self.classes_)} class(es); expected two values"
-            )
-        self._fit(values, place.astype(np.float64), groups, covariates, ld_blocks, binary=True)
+        self.classes_, place = arguments.two_classes(trait)
+        self._fit(values, place, groups, covariates, ld_blocks, binary=True)
         return self
 
     def predict_proba(

@@ -65,14 +65,8 @@ def parted(people: People, share: float, draw: np.random.RandomState) -> Parted:
         raise ValueError(
             f"n_samples={n} in a group is too few; expected {LEAST_PEOPLE} at least: join groups"
         )
-    order = draw.permutation(n)
-    order = order[np.argsort(people.trait[order], kind="stable")]
     tuned_on = min(max(LEAST_PEOPLE // 2, ceil(share * n)), n - LEAST_PEOPLE // 2)
-    # One of each run of people with like traits, so that cases fall in proportion to either part.
-    bounds = np.arange(tuned_on + 1) * n // tuned_on
-    place = bounds[:-1] + np.floor(draw.random_sample(tuned_on) * np.diff(bounds)).astype(np.int64)
-    tuned = np.zeros(n, np.bool_)
-    tuned[place] = True
+    order, tuned = spread(people.trait, tuned_on, draw)
     found = Parted(people.among(order[~tuned]), people.among(order[tuned]))
     for part, what in ((found.training, "fitted"), (found.tuning, "tuned")):
         if len(np.unique(part.trait)) < 2:
@@ -81,3 +75,21 @@ def parted(people: People, share: float, draw: np.random.RandomState) -> Parted:
                 " that varies: join groups, or take more people"
             )
     return found
+
+
+def spread(
+    trait: Array, number: int, draw: np.random.RandomState
+) -> tuple[Places, NDArray[np.bool_]]:
+    """Return people in the order of their trait, and which of these places are chosen.
+
+    `number` are chosen by chance, one of each run of people with like traits, so that cases
+    fall in proportion to either part. Ties are in an order of chance.
+    """
+    n = len(trait)
+    order = draw.permutation(n)
+    order = order[np.argsort(trait[order], kind="stable")]
+    bounds = np.arange(number + 1) * n // number
+    place = bounds[:-1] + np.floor(draw.random_sample(number) * np.diff(bounds)).astype(np.int64)
+    chosen = np.zeros(n, np.bool_)
+    chosen[place] = True
+    return order, chosen

@@ -25,10 +25,8 @@ from equipoise.analyses.risk_steps import RiskForm, risk_steps
 from equipoise.cohort import Cohort
 from equipoise.errors import DisclosureError, InputError
 from equipoise.federation import registry
-from equipoise.federation.roster import folds
 from equipoise.genotypes.align import align
 from equipoise.genotypes.opening import open_genotypes
-from equipoise.genotypes.ploidy import Ploidy
 from equipoise.plan import Step
 from equipoise.solvers.accuracy import Accuracy, accuracies
 from equipoise.solvers.block_moments import BlockMoments
@@ -38,18 +36,19 @@ from equipoise.sums import PEOPLE_PER_COLUMN
 from equipoise.tools.adding import Adding
 from equipoise.tools.design import Design, design
 from equipoise.tools.executors import executor
-from equipoise.tools.labels import read_labels
-from equipoise.tools.parts import of_part, parts_of
-from equipoise.tools.people import Matched, match, read_tables
-from equipoise.tools.sites import APART, Sites, open_sites
-
-FOLDS: Final = 50
-"""So that a share of the people is a number of folds; those who tune are kept apart by fold."""
+from equipoise.tools.people import Matched
+from equipoise.tools.sites import APART, Sites
+from equipoise.tools.train_people import (
+    FOLDS,
+    STRATUM,
+    Request,
+    cohorts_of,
+    groups_of,
+    people_of,
+    refuse_small,
+)
 
 LEAST_TUNING: Final = 3
-LEAST_PEOPLE: Final = 100
-"""Of a group: fewer cannot be trained, tuned and tested on by themselves."""
-
 WINDOW: Final = 100
 """Variants after each within which linkage is looked for, where there are people enough."""
 
@@ -61,37 +60,6 @@ LEAST_BLOCK: Final = 16
 
 CALL_RATE: Final = 0.95
 MINOR_ALLELES: Final = 10
-
-STRATUM: Final = "group"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked for.
-
-    genotypes    one word a site: a file, or its files by chromosome parted by commas
-    phenotypes   one table for all sites, or one for each in the same order
-    groups       the column of ancestry groups; "" for one group of everybody
-    tuning       share of the people who tune    test  share who test
-    maf          least minor allele frequency over everybody
-    references   for groups too small to tell their own linkage, genotypes of people of the same
-                 ancestry to borrow it from, by group
-    protection   of the sums of several sites; None is `masked` from three sites on
-    """
-
-    genotypes: tuple[str, ...]
-    phenotypes: tuple[Path, ...]
-    trait: str
-    covariates: tuple[str, ...] = ()
-    groups: str = ""
-    binary: bool = False
-    tuning: float = 0.15
-    test: float = 0.15
-    maf: float = 0.01
-    seed: int = 1
-    protection: str | None = None
-    threads: int = 1
-    references: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +94,13 @@ def train(request: Request, at: Callable[[float], None]) -> Trained:
     Raises InputError for wrong input, DisclosureError where sums would tell too much.
     """
     began = perf_counter()
-    sites, people, labels = _people(request)
+    sites, people, labels = people_of(request)
     columns = design(people, (request.trait,), request.covariates, request.binary)
-    groups, number = _groups(request, labels)
+    groups, number = groups_of(request, labels)
     borrowed = _borrowed(request, groups)
     counts = np.array([np.bincount(n, minlength=len(groups)) for n in number], np.int64)
-    _refuse_small(groups, counts)
-    cohorts = _cohorts(request, sites, people, columns, number)
+    refuse_small(groups, counts)
+    cohorts = cohorts_of(request, sites, people, columns, number)
     protection = request.protection or ("masked" if len(sites.sites) > 2 else "clear")
     with executor(request.threads) as pool:
         adding = Adding(cohorts, protection if len(sites.sites) > 1 else "clear")
@@ -157,59 +125,6 @@ def train(request: Request, at: Callable[[float], None]) -> Trained:
     return Trained(
         request, sites, people, columns, groups, counts, form, weights, found, done, known, summary
     )
-
-
-def _people(request: Request) -> tuple[Sites, tuple[Matched, ...], list[list[str]]]:
-    """Return the autosomes of the sites, who takes part, and the group of each."""
-    sites = open_sites(request.genotypes)
-    each, traits = request.phenotypes, (request.trait,)
-    shared = len(each) == 1
-    tables = [read_tables((path,), traits, request.covariates) for path in each]
-    matched = match(sites, tables, 1)
-    labels: list[list[str]] = []
-    kept: list[Matched] = []
-    for i, (site, found) in enumerate(zip(sites.sites, matched, strict=True)):
-        if not request.groups:
-            labels.append([""] * len(found.rows))
-            kept.append(found)
-            continue
-        by_person = read_labels(each[0 if shared else i], request.groups)
-        own = [by_person[site.sample_ids[int(row)]] for row in found.rows]
-        there = np.array([label != "" for label in own], np.bool_)
-        counts = {**found.counts, "without_group": int(np.count_nonzero(~there))}
-        counts["taken"] = int(np.count_nonzero(there))
-        kept.append(Matched(found.rows[there], found.values[there], counts))
-        labels.append([label for label in own if label])
-    diploid = [part for part in parts_of(sites, apart=False) if part.kind is Ploidy.DIPLOID]
-    if not diploid:
-        raise InputError("no variant is on an autosome; a risk model needs some")
-    (part,) = diploid
-    autosomes, people = of_part(sites, kept, part)
-    if not part.whole:
-        listed = sites.variants
-        chosen = {
-            name: getattr(listed, name)[part.places]
-            for name in ("chromosome", "position", "effect_allele", "other_allele")
-        }
-        autosomes = replace(
-            autosomes, variants=replace(listed, **chosen), ids=sites.ids[part.places]
-        )
-    return autosomes, tuple(people), labels
-
-
-def _groups(
-    request: Request, labels: Sequence[Sequence[str]]
-) -> tuple[tuple[str, ...], list[NDArray[np.int64]]]:
-    """Return the groups, most people first, and the number of each person's."""
-    everybody = [label for own in labels for label in own]
-    if not everybody:
-        raise InputError(f"nobody has a group in the column {request.groups!r}; fill it in")
-    names = sorted(set(everybody), key=lambda name: (-everybody.count(name), name))
-    # Those that borrow linkage come last: blocks are sought in all before them.
-    names.sort(key=lambda name: name in request.references)
-    place = {name: i for i, name in enumerate(names)}
-    numbers = [np.array([place[label] for label in own], np.int64) for own in labels]
-    return tuple(name or "everybody" for name in names), numbers
 
 
 def _borrowed(request: Request, groups: Sequence[str]) -> tuple[int, ...]:
@@ -237,33 +152,6 @@ def _references(
         cohort = Cohort(source, people, {}, np.zeros(len(people), np.int64))
         found[s] = reference_moments(cohort, form.starts)
     return found
-
-
-def _refuse_small(groups: Sequence[str], counts: NDArray[np.int64]) -> None:
-    for name, n in zip(groups, counts.sum(axis=0).tolist(), strict=True):
-        if n < LEAST_PEOPLE:
-            raise InputError(
-                f"the group {name!r} has {n} people; at least {LEAST_PEOPLE} are needed to train,"
-                " tune and test on: join it with the group that is genetically nearest, or leave"
-                " its cells empty"
-            )
-
-
-def _cohorts(
-    request: Request,
-    sites: Sites,
-    people: Sequence[Matched],
-    columns: Design,
-    number: Sequence[NDArray[np.int64]],
-) -> tuple[Cohort, ...]:
-    found: list[Cohort] = []
-    for site, held, cohort, own in zip(
-        sites.sites, people, columns.cohorts(sites, people), number, strict=True
-    ):
-        ids = [site.sample_ids[int(row)] for row in held.rows]
-        parted = replace(cohort, fold=folds(ids, request.seed, FOLDS))
-        found.append(parted.with_columns({STRATUM: own.astype(np.float64)}))
-    return tuple(found)
 
 
 def _form(

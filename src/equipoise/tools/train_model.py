@@ -26,7 +26,8 @@ from equipoise.solvers.sparse_weights import SparseWeights
 from equipoise.solvers.stack import best_ridge, ridge
 from equipoise.tools.adding import Adding
 from equipoise.tools.model_files import sites_of
-from equipoise.tools.train import STRATUM, Trained
+from equipoise.tools.train import Trained
+from equipoise.tools.train_people import STRATUM
 
 Array = NDArray[np.float64]
 
