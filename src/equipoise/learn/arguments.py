@@ -94,7 +94,9 @@ def genes(ranges: ArrayLike | None, variants: int, size: int) -> tuple[tuple[int
         return tuple(pairwise(cuts.tolist()))
     found = np.asarray(ranges)
     if found.ndim != 2 or found.shape[1] != 2 or not len(found) or found.dtype.kind not in "iu":
-        raise ValueError("genes that are not pairs of whole numbers; expected (start, stop) of each")
+        raise ValueError(
+            "genes that are not pairs of whole numbers; expected (start, stop) of each"
+        )
     start, stop = found.T
     if start.min() < 0 or (start >= stop).any() or stop.max() > variants:
         raise ValueError(

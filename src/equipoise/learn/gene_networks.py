@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from equipoise.analyses.gene_network_result import PARTS, TrainedNetwork
 from equipoise.learn import arguments
 from equipoise.learn.estimators import PolygenicRisk
-from equipoise.learn.network_training import Trained, parts, trained
+from equipoise.learn.network_training import LEAST_PARTED, Trained, parts, trained
 from equipoise.learn.people import LEAST_PEOPLE, spread
 from equipoise.models.gene_network import library
 from equipoise.solvers.logistic import probability
@@ -23,7 +23,18 @@ from equipoise.solvers.logistic import probability
 Array = NDArray[np.float64]
 
 MODELS = ("recommended", "network", "linear")
-_LEAST = {"gene_size": 1, "width": 1, "attention": 1, "hidden": 1, "rounds": 1, "patience": 1}
+_LEAST = {
+    "least": 1,
+    "gene_size": 1,
+    "width": 1,
+    "attention": 1,
+    "hidden": 1,
+    "rounds": 1,
+    "patience": 1,
+}
+
+_PASSED = ("width", "attention", "hidden", "rate", "decay", "rounds", "patience", "least")
+"""Parameters of the training that are parameters of the estimators."""
 
 
 class _GeneNetwork(BaseEstimator):
@@ -31,6 +42,7 @@ class _GeneNetwork(BaseEstimator):
 
     trained_: TrainedNetwork
     genes_: tuple[tuple[int, int], ...]
+    part_: NDArray[np.int64]
     recommended_: str
     recommendation_: str
     score_model_: PolygenicRisk | None
@@ -92,31 +104,30 @@ class _GeneNetwork(BaseEstimator):
         binary: bool,
     ) -> None:
         self._check_parameters()
-        n = len(X)
-        own = arguments.genes(genes, X.shape[1], self.gene_size)
+        n, names = len(X), arguments.genes(genes, X.shape[1], self.gene_size)
         c = arguments.beside_ones(covariates, n)[:, 1:]
         given = None if score is None else arguments.column(score, n, "a score")
-        X = self._rescaled(X, fit=True)
+        dosage = self._rescaled(X, fit=True)
         draw = arguments.generator(self.random_state)
         model, rest = None, np.arange(n)
         if given is None and self.score_share > 0:
-            model, rest = self._score_model(X, y, c, draw)
-        X, y, c = X[rest], y[rest], c[rest]
-        column = _score(model, X) if given is None else given
-        part = parts(y, (self.stop_share, self.compare_share), draw)
-        self._check_parts(part, y, n, binary=binary)
+            model, rest = self._score_model(dosage, y, c, draw)
+        own = _score(model, dosage[rest]) if given is None else given
+        part = self._parts(y[rest], n, draw, binary=binary)
         self._held = trained(
-            X,
-            np.column_stack([column, c]),
-            y,
+            dosage[rest],
+            np.column_stack([own, c[rest]]),
+            y[rest],
             part,
             binary=binary,
-            starts=tuple(a for a, _ in own),
-            stops=tuple(b for _, b in own),
+            starts=tuple(start for start, _ in names),
+            stops=tuple(stop for _, stop in names),
             seed=int(draw.randint(2**31 - 1)),
             **{name: getattr(self, name) for name in _PASSED},
         )
-        self.genes_, self.n_covariates_, self.score_model_ = own, c.shape[1], model
+        self.part_ = np.full(n, -1)
+        self.part_[rest] = part
+        self.genes_, self.n_covariates_, self.score_model_ = names, c.shape[1], model
         self._score_given, self.trained_ = given is not None, self._held.result
         self.recommended_ = self.trained_.recommended
         self.recommendation_ = self.trained_.recommendation
@@ -129,7 +140,9 @@ class _GeneNetwork(BaseEstimator):
         n = len(values)
         c = arguments.beside_ones(covariates, n)[:, 1:]
         if c.shape[1] != self.n_covariates_:
-            raise ValueError(f"{c.shape[1]} covariates; expected the {self.n_covariates_} of the fit")
+            raise ValueError(
+                f"{c.shape[1]} covariates; expected the {self.n_covariates_} of the fit"
+            )
         if (score is not None) != self._score_given:
             said = "the same score, of these people" if self._score_given else "none"
             raise ValueError(f"a score is given to one of fit and predict alone; expected {said}")
@@ -144,10 +157,10 @@ class _GeneNetwork(BaseEstimator):
     ) -> tuple[PolygenicRisk, NDArray[np.int64]]:
         """Return a score that was fitted to a share of the people, and who the others are."""
         number = max(LEAST_PEOPLE, ceil(self.score_share * len(X)))
-        if len(X) - number < PARTS:
+        if len(X) - number < LEAST_PARTED:
             raise ValueError(
                 f"n_samples={len(X)} is too few for a score and a network; expected"
-                f" {LEAST_PEOPLE + PARTS} at least"
+                f" {LEAST_PEOPLE + LEAST_PARTED} at least"
             )
         order, chosen = spread(y, number, draw)
         own = order[chosen]
@@ -169,8 +182,13 @@ class _GeneNetwork(BaseEstimator):
             self._span = np.where(high > low, high - low, 1.0)
         return np.asarray((X - self._low) / self._span * 2)
 
-    def _check_parts(self, part: NDArray[np.int64], y: Array, n: int, *, binary: bool) -> None:
-        """ValueError where a part has too few people, or a trait that does not vary."""
+    def _parts(
+        self, y: Array, n: int, draw: np.random.RandomState, *, binary: bool
+    ) -> NDArray[np.int64]:
+        """Return what each person is for; ValueError where a part has too few of n people."""
+        if len(y) < LEAST_PARTED:
+            raise ValueError(f"n_samples={n} is too few; expected {LEAST_PARTED} at least")
+        part = parts(y, (self.stop_share, self.compare_share), draw)
         for of in range(PARTS):
             own = y[part == of]
             kinds = np.array([own.sum(), (1 - own).sum()]) if binary else np.array([len(own)])
@@ -180,6 +198,7 @@ class _GeneNetwork(BaseEstimator):
                     f"n_samples={n} is too few for three parts of which each has {self.least}"
                     f" people{each}; take more people, or set `least` lower"
                 )
+        return part
 
     def _check_parameters(self) -> None:
         if not 0 <= self.score_share < 1:
@@ -190,14 +209,11 @@ class _GeneNetwork(BaseEstimator):
                 f"stop_share={stop} and compare_share={compare}; expected both above 0, and half"
                 " of the people at most together"
             )
-        for name, least in {**_LEAST, "least": 1}.items():
+        for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)}; expected {least} or more")
         if self.model not in MODELS:
             raise ValueError(f"model={self.model!r}; expected one of {MODELS}")
-
-
-_PASSED = ("width", "attention", "hidden", "rate", "decay", "rounds", "patience", "least")
 
 
 def _score(model: PolygenicRisk | None, X: Array) -> Array:
@@ -225,7 +241,8 @@ class GeneNetwork(RegressorMixin, _GeneNetwork):
     random_state   parts people, and draws the first parameters
 
     After `fit`, `recommended_` is "network" or "linear", `recommendation_` says why, and
-    `trained_` holds the losses, in squared standard deviations of the trait, halved.
+    `trained_` holds the losses, in squared standard deviations of the trait, halved. `part_` says
+    what each person was for: 0 to train on, 1 to stop by, 2 to compare on, -1 for the score.
 
     >>> draw = np.random.default_rng(1)
     >>> X = draw.binomial(2, 0.4, (300, 20)).astype(float)

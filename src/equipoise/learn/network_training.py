@@ -23,6 +23,9 @@ Array = NDArray[np.float64]
 
 TRAIT, SCORE, PART = "trait", "score", "part"
 
+LEAST_PARTED: Final = 4
+"""People in three parts: one to stop by, one to compare on, and half of all to train on."""
+
 MOST: Final = 8.0
 """Standard deviations at which a trait, a score or a covariate is cut."""
 
