@@ -57,6 +57,7 @@ def held(seed: int, scale: float, folder: Path | None) -> Study:
     """Return the study of a seed, from the folder where there is one."""
     if folder is None:
         return simulate(seed, scale)
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{seed}-{scale}.npz"
     if not path.exists():
         study = simulate(seed, scale)

@@ -213,10 +213,14 @@ def linkage_of(by_fold: Any, adding: Any) -> tuple[Any, Any]:
     from equipoise.analyses.moment_totals import MomentsState
     from equipoise.analyses.risk_moments import ColumnSums, Linkage, joined
     from equipoise.solvers.block_correlations import Correlating, Projection
+    from equipoise.sums import decode as decoded
+    from equipoise.sums import encode as encoded
 
     # What trains are all folds here; of others it would be the sum of those.
     whole = replace(by_fold, folds=1)
-    totals = adding.totals(by_fold, MomentsState())
+    (site,), schema = adding.cohorts, by_fold.schema(MomentsState())
+    pairs = zip(schema.blocks, by_fold.summarise(site, MomentsState()), strict=True)
+    totals = (decoded(block, encoded(block, part, site.n)) for block, part in pairs)
     added = ({n: a.sum(axis=0, keepdims=True) for n, a in sums.items()} for sums in totals)
     making: list[Any] = [None] * by_fold.strata
     kept: list[list[Any]] = [[] for _ in range(by_fold.strata)]
