@@ -1,11 +1,12 @@
 """Scores by a file as the PGS Catalog harmonises it: every row's reason, and plink2's sums.
 
-The making of the file and the comparison are `scripts/show_score.py`'s, on fewer variants.
+The making of the file is `scripts/scored_rows.py`'s and the comparison `scripts/show_score.py`'s,
+on fewer variants.
 """
 
-import importlib.util
+import importlib
 import shutil
-import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,11 @@ from tools.scoring import ROOT, kg2504
 
 
 @pytest.fixture(scope="module")
-def shown() -> Any:
-    """Return the script as a module."""
-    spec = importlib.util.spec_from_file_location("show_score", ROOT / "scripts" / "show_score.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["show_score"] = module  # its records look their own types up there
-    spec.loader.exec_module(module)
-    return module
+def shown() -> Iterator[Any]:
+    """Yield the script as a module, which finds the module beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "scripts")
+        yield importlib.import_module("show_score")
 
 
 @pytest.fixture
