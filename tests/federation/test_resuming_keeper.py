@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from equipoise.errors import IntegrityError, ProtocolError
-from equipoise.federation import tape
+from equipoise.federation import agreement, tape
 from equipoise.federation.run import Run
 from equipoise.federation.wire import Envelope
 from equipoise.ledger.reading import read
@@ -264,3 +264,23 @@ def test_a_keeper_restarted_after_its_last_answer_closes_its_ledger_once(
     assert kept.desk.ledger.size == size
     kept.desk.ledger.close()
     checked(kept, done, whole)
+
+
+def test_who_asks_a_keeper_to_begin_another_run_is_told_that_it_is_the_keeper(
+    tmp_path: Path,
+) -> None:
+    """And which command leaves the run that has not ended: a site's is another."""
+    kept = build_kept(tmp_path, lasting=True)
+    kept.run()
+    said = "the key keeper takes part in a run .* stop `equipoise keeper serve`"
+    with pytest.raises(ProtocolError, match=said):
+        kept.desk.open(agreement.place("hello", None, 0))
+
+
+def test_a_keeper_that_computes_something_else_is_named(tmp_path: Path) -> None:
+    kept = build_kept(tmp_path, lasting=True)
+    kept.run()
+    first, other = kept.desk.journal.lines[0], kept.desk.envelope("hello", {})
+    kept.desk.check_same(first, other)
+    with pytest.raises(IntegrityError, match="the key keeper now computes something else"):
+        kept.desk.check_same(replace(first, blocks="00" * 32), other)

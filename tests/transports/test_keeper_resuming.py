@@ -14,9 +14,9 @@ from equipoise.plan import KEEPER
 from equipoise.study.keep import make_home
 from equipoise.study.provision import provision
 from protections.encrypted_rounds import INSTALLED
-from study.small import SITES, edit
+from study.small import edit
 from transports.handed import Parts
-from transports.test_nvflare_resuming import Process, Processes, same_science
+from transports.processes import Process, Processes, same_science, started
 
 pytest.importorskip("nvflare", reason="it needs the extra `federation`")
 pytestmark = [INSTALLED, pytest.mark.timeout(240), pytest.mark.xdist_group("nvflare")]
@@ -40,6 +40,11 @@ class WithKeeper(Processes):
         self.running[KEEPER] = subprocess.Popen(words, stdout=kept, stderr=kept, text=True)
         return self.running[KEEPER]
 
+    def start_all(self) -> None:
+        """Start the keeper's process, and all others."""
+        self.keep()
+        super().start_all()
+
     @property
     def out(self) -> Path:
         """The folder of the keeper's one run."""
@@ -56,16 +61,7 @@ class WithKeeper(Processes):
 
 @pytest.fixture
 def processes(parts: Parts) -> Iterator[WithKeeper]:
-    made = WithKeeper(parts)
-    made.keep()
-    for name in SITES:
-        made.start(name)
-    made.start("centre")
-    yield made
-    for process in made.running.values():
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+    yield from started(WithKeeper(parts))
 
 
 def test_a_killed_key_keeper_comes_back_into_the_run(processes: WithKeeper) -> None:

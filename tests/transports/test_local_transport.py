@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from equipoise.errors import TransportError
 from equipoise.transports.local import FRAMES_AHEAD, Handle, LocalTransport
-from transports.recording import Site, echo
+from transports.recording import CutOff, Site, broken, echo
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -98,21 +98,9 @@ def test_a_site_that_fails_in_mid_stream_cuts_its_answer_off_and_serves_on(
 
 
 def test_a_request_that_fails_in_mid_stream_is_cut_off_for_the_site(opened: Open) -> None:
-    seen: list[str] = []
-
-    def handle(frames: Iterator[bytes]) -> Iterator[bytes]:
-        try:
-            list(frames)
-        except TransportError as error:
-            seen.append(str(error))
-        yield b"refused"
-
-    def broken() -> Iterator[bytes]:
-        yield b"first"
-        raise OSError
-
-    assert list(opened(a=handle).exchange({"a": broken()})["a"]) == [b"refused"]
-    assert len(seen) == 1
+    site = CutOff()
+    assert list(opened(a=site.handle).exchange({"a": broken()})["a"]) == [b"refused"]
+    assert len(site.seen) == 1
 
 
 def test_answers_that_nobody_reads_are_given_up(opened: Open) -> None:

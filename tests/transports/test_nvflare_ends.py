@@ -17,7 +17,7 @@ from equipoise.errors import RestartedError, TransportError
 from equipoise.transports import nvflare_ends
 from equipoise.transports.nvflare_ends import CentreEnd, Handle, SiteEnd
 from equipoise.transports.nvflare_parcels import AHEAD, PART
-from transports.recording import Site, echo
+from transports.recording import CutOff, Site, broken, echo
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -118,21 +118,9 @@ def test_a_site_that_fails_in_mid_stream_cuts_its_answer_off_and_serves_on(
 
 
 def test_a_request_that_fails_in_mid_stream_is_cut_off_for_the_site(joined: Join) -> None:
-    seen: list[str] = []
-
-    def handle(frames: Iterator[bytes]) -> Iterator[bytes]:
-        try:
-            list(frames)
-        except TransportError as error:
-            seen.append(str(error))
-        yield b"refused"
-
-    def broken() -> Iterator[bytes]:
-        yield b"first"
-        raise OSError
-
-    assert list(joined(handle).ask(broken())) == [b"refused"]
-    assert len(seen) == 1
+    site = CutOff()
+    assert list(joined(site.handle).ask(broken())) == [b"refused"]
+    assert len(site.seen) == 1
 
 
 def test_answers_that_nobody_reads_are_given_up(joined: Join) -> None:

@@ -1,4 +1,4 @@
-"""A site's desk: keys, journal and ledger. It sends what it is given, and knows no rows."""
+"""A party's desk: keys, journal and ledger. It sends what it is given, and knows no rows."""
 
 import hashlib
 import logging
@@ -15,7 +15,7 @@ from equipoise.federation.journal import Journal, Line
 from equipoise.federation.wire import Envelope
 from equipoise.ledger.entry import Entry
 from equipoise.ledger.log import Log
-from equipoise.plan import Member, Plan
+from equipoise.plan import KEEPER, Member, Plan
 from equipoise.protection import Message, Party
 
 logger = logging.getLogger(__name__)
@@ -27,12 +27,12 @@ LONGEST_REASON = 2000
 
 @dataclass(slots=True)
 class Desk:
-    """What a site needs to speak.
+    """What a site or the key keeper needs to speak.
 
     peers     signing keys of all parties, known before the run
-    study     the public part of the study, as this site was given it
-    variants  the SHA-256 of the public list, as this site has it
-    publics   results that exist before the run, as this site has them
+    study     the public part of the study, as this party was given it
+    variants  the SHA-256 of the public list, as this party has it
+    publics   results that exist before the run, as this party has them
     approve   the steward: raises ProtocolError for a plan that was not approved
     """
 
@@ -47,8 +47,17 @@ class Desk:
 
     @property
     def name(self) -> str:
-        """The site's name."""
+        """The party's name."""
         return self.identity.name
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether this is the key keeper's desk."""
+        return self.name == KEEPER
+
+    @property
+    def _who(self) -> str:
+        return "the key keeper" if self._keeps else "this site"
 
     def check_plan(self, plan: Plan, people: int) -> None:
         """Raise ProtocolError unless this is the plan that the steward approved."""
@@ -94,9 +103,10 @@ class Desk:
         except ProtocolError as error:
             if place.step != "hello":
                 raise
+            command = "keeper serve" if self._keeps else "site serve"
             raise ProtocolError(
-                f"{error}: this site takes part in a run that has not ended; to leave"
-                " that one, stop `equipoise site serve` and start it with --anew"
+                f"{error}: {self._who} takes part in a run that has not ended; to leave"
+                f" that one, stop `equipoise {command}` and start it with --anew"
             ) from error
 
     def send(self, request: Envelope, place: Place, answer: Envelope) -> Iterator[bytes]:
@@ -119,14 +129,14 @@ class Desk:
         return self.journal.answer()
 
     def check_same(self, line: Line, answer: Envelope) -> None:
-        """Raise IntegrityError unless an answer is what went before the site was stopped.
+        """Raise IntegrityError unless an answer is what went before the party was stopped.
 
         Its blocks are: what is in heads, as a sealed share, may be another and never goes.
         """
         _, sha256 = wire.digest_of(answer.blocks)
         if sha256 != line.blocks:
             raise IntegrityError(
-                f"{line.place}: this site now computes something else than what it sent before it"
+                f"{line.place}: {self._who} now computes something else than what it sent before it"
                 " was stopped: its files, this package or the machine has changed, or its"
                 " protection draws anew; it cannot take up this run, only begin another (--anew)"
             )

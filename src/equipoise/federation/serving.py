@@ -105,9 +105,15 @@ Made = Callable[[Identity, Parties, Retraced], Participant]
 """Makes a participant from its keys, the keys of all, and its ledger."""
 
 
-def place_of(home: Path, study: str, out: Path) -> Place:
-    """Return the place of the run of a study that was begun and has not ended, else a new one."""
+def place_of(home: Path, study: str, out: Path, *, anew: bool = False) -> Place:
+    """Return the place of the run of a study that was begun and has not ended, else a new one.
+
+    out   where a new one keeps its ledger
+    anew  let go of a run that has not ended
+    """
     run = home / "unfinished" / study
+    if anew:
+        Place(run, out).end()
     try:
         return Place(run, Path((run / _OUT).read_text("utf-8")))
     except FileNotFoundError:

@@ -5,13 +5,14 @@ person's group (stratum of ancestry), covariates, and where LD blocks begin; `pr
 groups and covariates. Errors about arguments are ValueErrors, as scikit-learn has them.
 """
 
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin, RegressorMixin
 
 from equipoise.learn import arguments
+from equipoise.learn.base import Dosages, TwoClasses, both
 from equipoise.learn.fitting import Fitted, fit
 from equipoise.learn.people import Options, Parted, People, parted
 from equipoise.models.polygenic import BINARY, QUANTITATIVE, ModelVariants, PolygenicModel
@@ -24,14 +25,12 @@ _EDGE = 1e-3
 """Shares of a yes/no trait that are not calibrated are cut here and at 1 less it."""
 
 
-class _PolygenicRisk(BaseEstimator):
+class _PolygenicRisk(Dosages):
     """What both estimators share; see `PolygenicRisk` for parameters."""
 
     fitted_: Fitted
     groups_: tuple[str, ...]
     means_: Array
-    n_covariates_: int
-    n_features_in_: int
 
     def __init__(
         self,
@@ -49,11 +48,6 @@ class _PolygenicRisk(BaseEstimator):
         self.block_size = block_size
         self.least = least
         self.random_state = random_state
-
-    def __sklearn_tags__(self) -> Any:
-        tags = cast("Any", super()).__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
 
     def _fit(
         self,
@@ -87,11 +81,7 @@ class _PolygenicRisk(BaseEstimator):
         self, X: Array, groups: ArrayLike | None, covariates: ArrayLike | None
     ) -> tuple[Array, NDArray[np.bool_], Array, Array]:
         """Return expected values with interval, and of whom there is one, each (people,)."""
-        labels, c = arguments.labels(groups, len(X)), arguments.beside_ones(covariates, len(X))
-        if c.shape[1] - 1 != self.n_covariates_:
-            raise ValueError(
-                f"{c.shape[1] - 1} covariates; expected the {self.n_covariates_} of the fit"
-            )
+        labels, c = arguments.labels(groups, len(X)), self._beside_ones(covariates, len(X))
         strange = sorted(set(labels.tolist()) - set(self.groups_))
         if strange:
             raise ValueError(f"groups that were not fitted: {strange}; expected {self.groups_}")
@@ -128,9 +118,7 @@ class _PolygenicRisk(BaseEstimator):
     def _check_parameters(self) -> None:
         if not 0 < self.tuning_share < 1:
             raise ValueError(f"tuning_share={self.tuning_share}; expected one between 0 and 1")
-        for name, least in (("folds", 4), ("refinements", 0), ("block_size", 1), ("least", 2)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)}; expected {least} or more")
+        self._check_at_least(folds=4, refinements=0, block_size=1, least=2)
 
     def predict_interval(
         self, X: ArrayLike, groups: ArrayLike | None = None, covariates: ArrayLike | None = None
@@ -228,20 +216,13 @@ class PolygenicRisk(RegressorMixin, _PolygenicRisk):
         return self._expected(arguments.dosages(self, X), groups, covariates)[0]
 
 
-class PolygenicRiskClassifier(ClassifierMixin, _PolygenicRisk):
+class PolygenicRiskClassifier(TwoClasses, _PolygenicRisk):
     """Polygenic risk of a yes/no trait in several groups; parameters as in `PolygenicRisk`.
 
     Weights are fitted on the trait as 0 and 1. Probabilities come from a logistic calibration in
     each group; one with fewer than `least` tuning people of either kind has its expected share
     instead, cut to .001 and .999.
     """
-
-    classes_: NDArray[Any]
-
-    def __sklearn_tags__(self) -> Any:
-        tags = cast("Any", super()).__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        return tags
 
     def fit(
         self,
@@ -252,8 +233,7 @@ class PolygenicRiskClassifier(ClassifierMixin, _PolygenicRisk):
         ld_blocks: ArrayLike | None = None,
     ) -> Self:
         """Fit to dosages and a trait of two values, of which the later is the yes."""
-        values, trait = arguments.rows_of_classes(self, X, y)
-        self.classes_, place = arguments.two_classes(trait)
+        values, place = self._of_classes(X, y)
         self._fit(values, place, groups, covariates, ld_blocks, binary=True)
         return self
 
@@ -262,12 +242,10 @@ class PolygenicRiskClassifier(ClassifierMixin, _PolygenicRisk):
     ) -> Array:
         """Return the probabilities of both values, (people, 2)."""
         value, has, _, _ = self._expected(arguments.dosages(self, X), groups, covariates)
-        yes = np.where(has, value, np.clip(value, _EDGE, 1 - _EDGE))
-        return np.column_stack([1 - yes, yes])
+        return both(np.where(has, value, np.clip(value, _EDGE, 1 - _EDGE)))
 
     def predict(
         self, X: ArrayLike, groups: ArrayLike | None = None, covariates: ArrayLike | None = None
     ) -> NDArray[Any]:
         """Return the likelier value of each person, (people,)."""
-        yes = self.predict_proba(X, groups, covariates)[:, 1]
-        return self.classes_[(yes > 0.5).astype(np.int64)]
+        return self._likelier(self.predict_proba(X, groups, covariates)[:, 1] > 0.5)

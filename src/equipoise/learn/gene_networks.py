@@ -6,16 +6,17 @@ Errors about arguments are ValueErrors, as scikit-learn has them; a missing JAX 
 """
 
 from math import ceil
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import RegressorMixin
 
-from equipoise.analyses.gene_network_result import PARTS, TrainedNetwork
+from equipoise.analyses.gene_network_result import TrainedNetwork
 from equipoise.learn import arguments
+from equipoise.learn.base import Dosages, TwoClasses, both
 from equipoise.learn.estimators import PolygenicRisk
-from equipoise.learn.network_training import LEAST_PARTED, Trained, parts, trained
+from equipoise.learn.network_training import LEAST_PARTED, Trained, large_parts, trained
 from equipoise.learn.people import LEAST_PEOPLE, spread
 from equipoise.models.gene_network import library
 from equipoise.solvers.logistic import probability
@@ -23,21 +24,14 @@ from equipoise.solvers.logistic import probability
 Array = NDArray[np.float64]
 
 MODELS = ("recommended", "network", "linear")
-_LEAST = {
-    "least": 1,
-    "gene_size": 1,
-    "width": 1,
-    "attention": 1,
-    "hidden": 1,
-    "rounds": 1,
-    "patience": 1,
-}
+_COUNTED = ("least", "gene_size", "width", "attention", "hidden", "rounds", "patience")
+"""Parameters that are 1 at least."""
 
 _PASSED = ("width", "attention", "hidden", "rate", "decay", "rounds", "patience", "least")
 """Parameters of the training that are parameters of the estimators."""
 
 
-class _GeneNetwork(BaseEstimator):
+class _GeneNetwork(Dosages):
     """What both estimators share; see `GeneNetwork` for parameters."""
 
     trained_: TrainedNetwork
@@ -46,8 +40,6 @@ class _GeneNetwork(BaseEstimator):
     recommended_: str
     recommendation_: str
     score_model_: PolygenicRisk | None
-    n_covariates_: int
-    n_features_in_: int
     _held: Trained
     _score_given: bool
     _low: Array
@@ -88,11 +80,6 @@ class _GeneNetwork(BaseEstimator):
         self.rescale = rescale
         self.random_state = random_state
 
-    def __sklearn_tags__(self) -> Any:
-        tags = cast("Any", super()).__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
     def _fit(
         self,
         X: Array,
@@ -113,7 +100,8 @@ class _GeneNetwork(BaseEstimator):
         if given is None and self.score_share > 0:
             model, rest = self._score_model(dosage, y, c, draw)
         own = _score(model, dosage[rest]) if given is None else given
-        part = self._parts(y[rest], n, draw, binary=binary)
+        shares = self.stop_share, self.compare_share
+        part = large_parts(y[rest], shares, draw, self.least, n, binary=binary)
         self._held = trained(
             dosage[rest],
             np.column_stack([own, c[rest]]),
@@ -138,11 +126,7 @@ class _GeneNetwork(BaseEstimator):
         """Return log odds, or expected values, (people,)."""
         values = self._rescaled(arguments.dosages(self, X), fit=False)
         n = len(values)
-        c = arguments.beside_ones(covariates, n)[:, 1:]
-        if c.shape[1] != self.n_covariates_:
-            raise ValueError(
-                f"{c.shape[1]} covariates; expected the {self.n_covariates_} of the fit"
-            )
+        c = self._beside_ones(covariates, n)[:, 1:]
         if (score is not None) != self._score_given:
             said = "the same score, of these people" if self._score_given else "none"
             raise ValueError(f"a score is given to one of fit and predict alone; expected {said}")
@@ -182,24 +166,6 @@ class _GeneNetwork(BaseEstimator):
             self._span = np.where(high > low, high - low, 1.0)
         return np.asarray((X - self._low) / self._span * 2)
 
-    def _parts(
-        self, y: Array, n: int, draw: np.random.RandomState, *, binary: bool
-    ) -> NDArray[np.int64]:
-        """Return what each person is for; ValueError where a part has too few of n people."""
-        if len(y) < LEAST_PARTED:
-            raise ValueError(f"n_samples={n} is too few; expected {LEAST_PARTED} at least")
-        part = parts(y, (self.stop_share, self.compare_share), draw)
-        for of in range(PARTS):
-            own = y[part == of]
-            kinds = np.array([own.sum(), (1 - own).sum()]) if binary else np.array([len(own)])
-            if kinds.min() < self.least:
-                each = " with the trait and without" if binary else ""
-                raise ValueError(
-                    f"n_samples={n} is too few for three parts of which each has {self.least}"
-                    f" people{each}; take more people, or set `least` lower"
-                )
-        return part
-
     def _check_parameters(self) -> None:
         if not 0 <= self.score_share < 1:
             raise ValueError(f"score_share={self.score_share}; expected one from 0 to below 1")
@@ -209,9 +175,7 @@ class _GeneNetwork(BaseEstimator):
                 f"stop_share={stop} and compare_share={compare}; expected both above 0, and half"
                 " of the people at most together"
             )
-        for name, least in _LEAST.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)}; expected {least} or more")
+        self._check_at_least(**dict.fromkeys(_COUNTED, 1))
         if self.model not in MODELS:
             raise ValueError(f"model={self.model!r}; expected one of {MODELS}")
 
@@ -278,18 +242,11 @@ class GeneNetwork(RegressorMixin, _GeneNetwork):
         return self._predictors(X, score, covariates)
 
 
-class GeneNetworkClassifier(ClassifierMixin, _GeneNetwork):
+class GeneNetworkClassifier(TwoClasses, _GeneNetwork):
     """A gene network of a yes/no trait, and the linear model; parameters as in `GeneNetwork`.
 
     Losses in `trained_` are logistic.
     """
-
-    classes_: NDArray[Any]
-
-    def __sklearn_tags__(self) -> Any:
-        tags = cast("Any", super()).__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        return tags
 
     def fit(
         self,
@@ -301,8 +258,7 @@ class GeneNetworkClassifier(ClassifierMixin, _GeneNetwork):
     ) -> Self:
         """Fit to dosages and a trait of two values, of which the later is the yes."""
         library()
-        values, trait = arguments.rows_of_classes(self, X, y)
-        self.classes_, place = arguments.two_classes(trait)
+        values, place = self._of_classes(X, y)
         self._fit(values, place, genes, score, covariates, binary=True)
         return self
 
@@ -316,12 +272,10 @@ class GeneNetworkClassifier(ClassifierMixin, _GeneNetwork):
         self, X: ArrayLike, score: ArrayLike | None = None, covariates: ArrayLike | None = None
     ) -> Array:
         """Return the probabilities of both values, (people, 2)."""
-        yes = probability(self._predictors(X, score, covariates))
-        return np.column_stack([1 - yes, yes])
+        return both(probability(self._predictors(X, score, covariates)))
 
     def predict(
         self, X: ArrayLike, score: ArrayLike | None = None, covariates: ArrayLike | None = None
     ) -> NDArray[Any]:
         """Return the likelier value of each person, (people,)."""
-        yes = self._predictors(X, score, covariates) > 0
-        return self.classes_[yes.astype(np.int64)]
+        return self._likelier(self._predictors(X, score, covariates) > 0)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from equipoise.analyses.frequency import Frequencies
 from equipoise.analyses.gene_network import GeneNetwork
-from equipoise.analyses.gene_network_result import COMPARE, STOP, TRAIN, TrainedNetwork
+from equipoise.analyses.gene_network_result import COMPARE, PARTS, STOP, TRAIN, TrainedNetwork
 from equipoise.analysis import Analysis
 from equipoise.cohort import Cohort
 from equipoise.learn.arguments import one_blas_thread
@@ -130,6 +130,35 @@ def parts(
         found[left[order[chosen]]] = part
         left = left[order[~chosen]]
     return found
+
+
+def large_parts(
+    trait: Array,
+    shares: tuple[float, float],
+    draw: np.random.RandomState,
+    least: int,
+    n: int,
+    *,
+    binary: bool,
+) -> NDArray[np.int64]:
+    """Return `parts`; ValueError unless each has so many people, and of both kinds where `binary`.
+
+    least  people of each part; of a yes/no trait: with it, and without it
+    n      people in all, those that a score was fitted to among them: for the message
+    """
+    if len(trait) < LEAST_PARTED:
+        raise ValueError(f"n_samples={n} is too few; expected {LEAST_PARTED} at least")
+    part = parts(trait, shares, draw)
+    for of in range(PARTS):
+        own = trait[part == of]
+        kinds = np.array([own.sum(), (1 - own).sum()]) if binary else np.array([len(own)])
+        if kinds.min() < least:
+            each = " with the trait and without" if binary else ""
+            raise ValueError(
+                f"n_samples={n} is too few for three parts of which each has {least}"
+                f" people{each}; take more people, or set `least` lower"
+            )
+    return part
 
 
 def trained(

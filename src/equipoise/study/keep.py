@@ -16,10 +16,10 @@ from equipoise.federation.serving import Place
 from equipoise.genotypes import variants as variant_list
 from equipoise.ledger.retraced import Retraced
 from equipoise.plan import KEEPER
-from equipoise.study import file, folders
+from equipoise.study import file
 from equipoise.study.desks import desk_of
 from equipoise.study.records import Study
-from equipoise.study.serve import Part
+from equipoise.study.serve import Part, place_for
 from equipoise.transports import nvflare_startup as startup
 from equipoise.transports.nvflare_startup import Parties
 
@@ -62,7 +62,7 @@ def keep(
     study, parties = file.read(path), startup.read_parties(path.parent)
     variants = variant_list.read(study.variants.list)
     _check(study, parties, _identity(home))
-    place = _place(home, study.id, out, anew=anew)
+    place = place_for(home, study.id, out, anew=anew)
     if ready:
         ready(parties, place)
 
@@ -82,18 +82,6 @@ def keep(
         patience=patience,
     )
     return Part(ended, place.out)
-
-
-def _place(home: Path, study: str, out: Path | None, *, anew: bool) -> Place:
-    """Return where the run is kept: one that has not ended, else a new one."""
-    target = out or folders.numbered(home / "runs", study)
-    place = serving.place_of(home, study, target)
-    if anew and place.begun:
-        place.end()
-        place = serving.place_of(home, study, target)
-    if not place.begun:
-        folders.free(place.out)
-    return place
 
 
 def _identity(home: Path) -> Identity:

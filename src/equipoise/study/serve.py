@@ -64,13 +64,7 @@ def serve(
     study, files = file.read(path), read_data(data or home / SITE_FILE)
     variants = variant_list.read(study.variants.list)
     parties, name = startup.read_parties(path.parent), _own_name(home)
-    target = out or folders.numbered(home / "runs", study.id)
-    place = serving.place_of(home, study.id, target)
-    if anew and place.begun:
-        place.end()
-        place = serving.place_of(home, study.id, target)
-    if not place.begun:
-        folders.free(place.out)
+    place = place_for(home, study.id, out, anew=anew)
     loaded = load_site(study, files, variants)
     if ready:
         ready(name, parties, place)
@@ -89,6 +83,19 @@ def serve(
     if not place.begun:  # else the run may be taken up, with all that it may still ask
         spent.settle(read_ledger(place.out / "ledger").entries)
     return Part(ended, place.out)
+
+
+def place_for(home: Path, study: str, out: Path | None, *, anew: bool) -> Place:
+    """Return where a party keeps its run of a study: one that has not ended, else a new one.
+
+    As `serving.place_of`; a new one is in `out`, else in a new folder of the home. InputError
+    unless a folder can be put there.
+    """
+    target = out or folders.numbered(home / "runs", study)
+    place = serving.place_of(home, study, target, anew=anew)
+    if not place.begun:
+        folders.free(place.out)
+    return place
 
 
 def said_to(

@@ -226,6 +226,9 @@ class Driver(BaseDriver):
     @staticmethod
     def get_urls(scheme: str, resources: Any) -> Any:
         """Refuse: this is for connections beside the one to the centre."""
+        # NVFLARE's interface has this method, so that a driver without it cannot be made. It is
+        # asked for addresses to listen at where none was given: for cells within cells, and for
+        # a way between two cells round the centre. No cell here does either.
         raise NotImplementedError(scheme)
 
     def listen(self, connector: Any) -> None:
