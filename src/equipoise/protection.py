@@ -84,6 +84,14 @@ def _framed(parts: Iterable[bytes]) -> bytes:
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
+def contribution(context: bytes, key: bytes, message: bytes) -> bytes:
+    """Return what a site signs of a message that it encrypted for a round, all by digest.
+
+    `context` is `Context.digest`, `key` the SHA-256 of the public key as it was sent.
+    """
+    return b"equipoise-encrypted-1|contribution|" + context + key + message
+
+
 @dataclass(frozen=True, slots=True)
 class Party:
     """What a site's machine may do in its site's name.

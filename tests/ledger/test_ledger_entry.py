@@ -31,6 +31,8 @@ BODIES = {
         "round": 1,
         "attempt": 0,
         "least": 3,
+        "context": HEX,
+        "key": HEX,
         "contributions": CONTRIBUTIONS,
         "sha256": HEX,
     },

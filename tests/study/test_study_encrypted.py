@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,6 +131,43 @@ def test_a_decryption_of_fewer_sites_is_found_though_every_head_is_signed_anew(
         return [Entry("decryption", {**entry.body, "contributions": rows[:3]})]
 
     assert "decrypted of others than all sites" in forged(ran, copy, fewer)
+
+
+def changed(entry: Entry, change: Callable[[dict[str, Any]], object]) -> list[Entry]:
+    """Return a decryption with its body changed, any other entry as it is."""
+    if entry.kind != "decryption":
+        return [entry]
+    body = json.loads(entry.to_bytes())["body"]
+    change(body)
+    return [Entry("decryption", body)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: body["contributions"][0].update(sha256="0" * 64),
+        lambda body: body["contributions"][1].update(signature="no signature"),
+        lambda body: body["contributions"][2].update(
+            signature=body["contributions"][1]["signature"]
+        ),
+        lambda body: body.update(key="0" * 64),
+        lambda body: body.update(context="0" * 64),
+    ],
+    ids=["message", "words", "another's", "key", "round"],
+)
+def test_a_decryption_of_what_a_site_did_not_sign_is_found(
+    ran: Path, copy: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    found = forged(ran, copy, lambda entry: changed(entry, change))
+    assert "decrypted without a signature of" in found
+
+
+def test_two_decryptions_for_one_round_and_key_are_found(ran: Path, copy: Path) -> None:
+    first = next(e for e in read(ran / "out" / "keeper" / "ledger").entries if "least" in e.body)
+    same = {name: first.body[name] for name in ("context", "key")}
+    found = forged(ran, copy, lambda entry: changed(entry, lambda body: body.update(same)))
+    assert "two totals were decrypted for one context" in found
+    assert "two totals were decrypted for one key" in found
 
 
 def test_a_decryption_more_or_less_or_of_another_total_is_found(ran: Path, tmp_path: Path) -> None:

@@ -92,7 +92,8 @@ class Keeper(Follower):
         total = Spool()
         for block in outcome.result.blocks:
             total.add(block)
-        self._enter(context, _rows(unpack(request.head, "contributions", context.sites)), total)
+        rows = _rows(unpack(request.head, "contributions", context.sites))
+        self._enter(context, machine.key.hex(), rows, total)
         self._total = total
         course.total(Kept(course.schema, total))
         answer = Message(outcome.result.head, total)
@@ -109,14 +110,19 @@ class Keeper(Follower):
             machine.secret = SecretKey(len(context.sites), self._kept.found(context.digest()))
         return machine
 
-    def _enter(self, context: Context, rows: object, total: Iterable[bytes]) -> None:
-        """Enter a decryption: who signed what went in, how many at least, and the total."""
+    def _enter(self, context: Context, key: str, rows: object, total: Iterable[bytes]) -> None:
+        """Enter a decryption: who signed what went in, how many at least, and the total.
+
+        With the digests of round and key that each signature is over besides its message's.
+        """
         self._desk.note(
             "decryption",
             step=context.step,
             round=context.round,
             attempt=context.attempt,
             least=LEAST,
+            context=context.digest().hex(),
+            key=key,
             contributions=rows,
             sha256=joint_digest(total).hex(),
         )
@@ -176,7 +182,8 @@ class Keeper(Follower):
                 " (--anew)"
             )
         # Who signed is not kept beside the total: the ledger, which is signed, has it.
-        self._enter(agreement.context(course), due.body["contributions"], total)
+        said = due.body
+        self._enter(agreement.context(course), str(said["key"]), said["contributions"], total)
         course.total(Kept(course.schema, total))
 
 

@@ -12,7 +12,8 @@ every site's head, which covers the site's log; `artefact` entries of all logs
 cover all other files. Earlier `checkpoint` entries of a site must be heads of
 the same log, so that a site which rewrote its log during the run is seen.
 A `keeper` entry does the same for the key keeper, each of whose decryptions
-must be of a total that the centre entered, of contributions of all sites.
+must be of a total that the centre entered, of contributions that all sites signed,
+each for another round and key.
 
 A rewrite of everything by the holders of the keys passes unless the centre's
 root is known from elsewhere (printed, mailed, published) and given here.
@@ -101,7 +102,7 @@ def verify(directory: Path, root: bytes | None = None) -> Verification:
             findings.unknown.add(f"{_SITES}/{name}")
             continue
         _check_site(directory, name, key, centre, findings)
-    _check_keeper(directory, centre, sorted(sites), findings)
+    _check_keeper(directory, centre, sites, findings)
     _check_found(directory, found, findings)
     if findings.problems:
         raise _all(directory, findings)
@@ -215,7 +216,10 @@ def _check_party(
 
 
 def _check_keeper(
-    directory: Path, centre: Reading, sites: Sequence[str], findings: _Findings
+    directory: Path,
+    centre: Reading,
+    sites: Mapping[str, Ed25519PublicKey],
+    findings: _Findings,
 ) -> None:
     """Check the key keeper's log, if the centre's names one, and what it decrypted."""
     named = [entry.body for entry in centre.entries if entry.kind == "keeper"]
@@ -231,13 +235,8 @@ def _check_keeper(
         return
     path = f"{_KEEPER}/{_LEDGER}/{ENTRIES}"
     made = [entry.body for entry in reading.entries if entry.kind == "decryption"]
-    if [comparing.total(body) for body in made] != comparing.totals(centre):
-        findings.add(path, "not the totals that the centre's log says were released")
-    for body in made:
-        of = [row["site"] for row in cast("list[dict[str, str]]", body["contributions"])]
-        if sorted(of) != list(sites) or len(of) < cast("int", body["least"]):
-            step = _printable(str(body["step"]))
-            findings.add(path, f"a total of {step} was decrypted of others than all sites")
+    for problem in comparing.faults_of_decryptions(made, centre, sites):
+        findings.add(path, problem)
 
 
 def _walk(directory: Path, prefix: str) -> Iterator[tuple[str, int]]:

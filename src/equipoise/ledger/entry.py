@@ -11,8 +11,8 @@
 | state | step: text; round: count; sha256: hex |
 | release | step: text; round, attempt: count; phase: text; sha256: hex; bytes: count |
 | received | site: folder; step: text; round, attempt: count; phase: text; sha256: hex |
-| decryption | step: text; round, attempt, least: count; contributions: list of {site: folder,
-  sha256: hex, signature: text}, sites all different; sha256: hex, of the total |
+| decryption | step: text; round, attempt, least: count; context, key: hex; contributions: list
+  of {site: folder, sha256: hex, signature: text}, sites all different; sha256: hex, of the total |
 | derived | step: text; salted_sha256: hex |
 | lost | site: folder; step: text; round: count |
 | artefact | path: path; sha256: hex; bytes: count |
@@ -147,6 +147,8 @@ KINDS: Mapping[str, Mapping[str, Form]] = MappingProxyType(
             "round": _COUNT,
             "attempt": _COUNT,
             "least": _COUNT,
+            "context": _HEX32,
+            "key": _HEX32,
             "contributions": _CONTRIBUTIONS,
             "sha256": _HEX32,
         },

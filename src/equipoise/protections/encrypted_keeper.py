@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from equipoise import plan
 from equipoise.errors import DisclosureError, ProtocolError
-from equipoise.protection import Ahead, Context, Message, Party
+from equipoise.protection import Ahead, Context, Message, Party, contribution
 from equipoise.protections.encrypted_scheme import SecretKey
 from equipoise.protections.forms import number_of_forms
 from equipoise.protections.secrets import hexed, pack, unpack
@@ -67,7 +67,7 @@ def check_contributions(
         raise ProtocolError("the contributions are not those of the listed sites")
     for site, signed in contributions.items():
         digest, signature = signed[:DIGEST], signed[DIGEST:]
-        party.verify(site, signature, bound(context, b"contribution", key + digest))
+        party.verify(site, signature, contribution(context.digest(), key, digest))
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import ProtocolError
-from equipoise.protection import Accepted, Context, Message, Party
+from equipoise.protection import Accepted, Context, Message, Party, contribution
 from equipoise.protections.clear import raw_blocks
 from equipoise.protections.encrypted_keeper import (
     CHALLENGE,
@@ -90,7 +90,7 @@ class EncryptedSite:
             joint.update(len(data).to_bytes(8, "big") + data)
             yield data
         self.said = joint.digest()
-        yield self.party.sign(bound(self.context, b"contribution", self.key + self.said))
+        yield self.party.sign(contribution(self.context.digest(), self.key, self.said))
 
     def _words(self) -> Iterator[NDArray[np.uint64]]:
         masks = masks_of(self.context, self.party)
