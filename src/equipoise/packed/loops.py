@@ -72,46 +72,70 @@ SUMS = VARIANTS_AT_ONCE * ROWS_AT_ONCE * LANES
 
 @native("uint8[:,:]", "int8[:,:]", "int64", "int64[:,:]", "uint8[:]", "uint8[:]", "uint8[:]")
 def multiply(block: Any, digits: Any, of: Any, sums: Any, held: Any, tail: Any, out: Any) -> None:
-    """Add the products of a block with rows of digits, (variants, rows).
+    """Write the products of a block with rows of digits, (variants, rows).
 
     of                what of the genotype: 0 the dosage, 1 its square, 2 not called
     held, tail, out   room to work in: HELD, LANES and SUMS bytes
     """
     for first in range(0, digits.shape[0], ROWS_AT_ONCE):
-        last = min(first + ROWS_AT_ONCE, digits.shape[0])
-        _multiply(block, digits[first:last], of, sums[:, first:last], held, tail, out)
+        rows = digits[first : first + ROWS_AT_ONCE]
+        for start in range(0, block.shape[0], VARIANTS_AT_ONCE):
+            part = block[start : start + VARIANTS_AT_ONCE]
+            _dots(part, rows, of, held, tail, out)
+            for v in range(part.shape[0]):
+                for row in range(0, rows.shape[0], ROWS):
+                    place = _place(out, rows, v, row)
+                    for k in range(ROWS):
+                        sums[start + v, first + row + k] = vectors.across(place + k * LANES)
+
+
+@native("uint8[:,:]", "int8[:,:]", "int64", "int64[:,:]", "uint8[:]", "uint8[:]", "uint8[:]")
+def multiply_whole(
+    block: Any, digits: Any, of: Any, whole: Any, held: Any, tail: Any, out: Any
+) -> None:
+    """Write the products with whole numbers of four digits of base 256 each, (variants, numbers).
+
+    Row 4c + d of `digits` is digit d of number c; all else as `multiply`.
+    """
+    for first in range(0, digits.shape[0], ROWS_AT_ONCE):
+        rows = digits[first : first + ROWS_AT_ONCE]
+        for start in range(0, block.shape[0], VARIANTS_AT_ONCE):
+            part = block[start : start + VARIANTS_AT_ONCE]
+            _dots(part, rows, of, held, tail, out)
+            for v in range(part.shape[0]):
+                for row in range(0, rows.shape[0], ROWS):
+                    place = _place(out, rows, v, row)
+                    whole[start + v, (first + row) // ROWS] = vectors.across_digits(place)
 
 
 @compiled
-def _multiply(block: Any, digits: Any, of: Any, sums: Any, held: Any, tail: Any, out: Any) -> None:
+def _place(out: Any, digits: Any, v: Any, row: Any) -> Any:
+    """Return the address of the sums of one variant with four rows, from `row` on."""
+    group, within = v // VARIANTS, v % VARIANTS
+    vector = VARIANTS * (group * digits.shape[0] + row) + within * ROWS
+    return out.ctypes.data + vector * LANES
+
+
+@compiled
+def _dots(block: Any, digits: Any, of: Any, held: Any, tail: Any, out: Any) -> None:
+    """Write a vector of sums for each variant of a few and each row to `out`, see `_place`."""
     lane = held.ctypes.data + (-held.ctypes.data) % LANES
     pieces = (block.shape[1] + BYTES_AT_ONCE - 1) // BYTES_AT_ONCE
     # Of one length: a short last piece costs nearly as much as a long one.
     piece = (block.shape[1] + LANES * pieces - 1) // (LANES * pieces) * LANES
-    for start in range(0, block.shape[0], VARIANTS_AT_ONCE):
-        stop = min(start + VARIANTS_AT_ONCE, block.shape[0])
-        for first in range(0, block.shape[1], piece):
-            size = min(piece, block.shape[1] - first)
-            people = 4 * (size + (-size) % LANES)
-            for v in range(start, stop):
-                source = block.ctypes.data + v * block.strides[0] + first
-                _unpack_all(of, source, size, lane + (v - start) * 4 * BYTES_AT_ONCE, tail)
-            for row in range(0, digits.shape[0], ROWS):
-                right = digits.ctypes.data + row * digits.strides[0] + 4 * first
-                for v in range(start, stop, VARIANTS):
-                    left = lane + (v - start) * 4 * BYTES_AT_ONCE
-                    place = (
-                        out.ctypes.data + ((v - start) * digits.shape[0] + VARIANTS * row) * LANES
-                    )
-                    again = np.int64(first > 0)
-                    wide = 4 * BYTES_AT_ONCE
-                    vectors.dot(left, wide, right, digits.strides[0], people, place, again)
+    wide = 4 * BYTES_AT_ONCE
+    for first in range(0, block.shape[1], piece):
+        size = min(piece, block.shape[1] - first)
+        people = 4 * (size + (-size) % LANES)
+        for v in range(block.shape[0]):
+            source = block.ctypes.data + v * block.strides[0] + first
+            _unpack_all(of, source, size, lane + v * wide, tail)
         for row in range(0, digits.shape[0], ROWS):
-            for v in range(start, stop, VARIANTS):
-                place = out.ctypes.data + ((v - start) * digits.shape[0] + VARIANTS * row) * LANES
-                for i in range(min(VARIANTS, stop - v)):
-                    for k in range(ROWS):
-                        sums[v + i, row + k] += vectors.across(place + (i * ROWS + k) * LANES)
+            right = digits.ctypes.data + row * digits.strides[0] + 4 * first
+            for v in range(0, block.shape[0], VARIANTS):
+                left, place = lane + v * wide, _place(out, digits, v, row)
+                again = np.int64(first > 0)
+                vectors.dot(left, wide, right, digits.strides[0], people, place, again)
 
 
 @compiled

@@ -8,6 +8,7 @@ that cannot multiplies the same digits as float32, a few thousand people at a ti
 exact as well.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
@@ -22,6 +23,7 @@ from equipoise.packed.loops import (
     add_not_called,
     add_products_not_called,
     multiply,
+    multiply_whole,
 )
 from equipoise.packed.processor import LANES, ROWS, byte_products
 
@@ -132,6 +134,9 @@ def product(block: Block, held: Columns, of: Of = "dosage") -> NDArray[np.float6
 
 def whole_product(block: Block, held: Columns, of: Of = "dosage") -> NDArray[np.int64]:
     """Return the sums in units of each column's grid, (variants, columns), exact."""
+    check(block, held.n_samples)
+    if block.size and held.n and byte_products():
+        return _by_bytes(multiply_whole, block, held.digits, of, held.n)
     sums = multiply_rows(block, held.digits, held.n_samples, of)[:, : held.n * _DIGITS]
     digits = sums.reshape(len(block), held.n, _DIGITS)
     # Horner's rule: numpy's product of whole numbers is slower.
@@ -152,8 +157,9 @@ def multiply_rows(
     check(block, n_samples)
     if not block.size or not len(rows):
         return np.zeros((len(block), len(rows)), np.int64)
-    way = _by_bytes if byte_products() else by_floats
-    return way(block, rows, of)
+    if byte_products():
+        return _by_bytes(multiply, block, rows, of, len(rows))
+    return by_floats(block, rows, of)
 
 
 def rows_of(
@@ -194,10 +200,13 @@ def products_not_called(block: Block, columns: NDArray[np.float64]) -> NDArray[n
     return sums[:, :, :p]
 
 
-def _by_bytes(block: Block, rows: NDArray[np.int8], of: Of) -> NDArray[np.int64]:
-    sums = np.zeros((len(block), len(rows)), np.int64)
+def _by_bytes(
+    way: Callable[..., None], block: Block, rows: NDArray[np.int8], of: Of, n: int
+) -> NDArray[np.int64]:
+    """Return what a loop over rows writes, (variants, n)."""
+    sums = np.empty((len(block), n), np.int64)
     room = [np.empty(size, np.uint8) for size in (HELD, LANES, SUMS)]
-    multiply(np.ascontiguousarray(block), rows, _KINDS.index(of), sums, *room)
+    way(np.ascontiguousarray(block), rows, _KINDS.index(of), sums, *room)
     return sums
 
 
