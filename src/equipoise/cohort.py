@@ -13,7 +13,7 @@ from equipoise.errors import ProtocolError
 from equipoise.packed.counts import cell_counts
 from equipoise.packed.decode import decode, width
 from equipoise.packed.product import Columns as Prepared
-from equipoise.packed.product import Of, not_called, product, products_not_called
+from equipoise.packed.product import Digits, Of, not_called, product, products_not_called
 from equipoise.packed.product import columns as prepared
 
 T = TypeVar("T")
@@ -132,14 +132,18 @@ class Cohort:
         return counted[0] if cells is None else counted
 
     def held(
-        self, columns: NDArray[np.float64], bounds: NDArray[np.float64] | None = None
+        self,
+        columns: NDArray[np.float64],
+        bounds: NDArray[np.float64] | None = None,
+        digits: Digits = 4,
     ) -> "Held":
         """Return `columns`, (samples, columns), for any number of products with genotypes.
 
         `bounds` are the most that each may be in absolute value: sums over several sites are
         equal to the pooled ones to the last digit where all of them go by the same bounds.
+        Columns are rounded to their bound over 2**30, with three digits over 2**22.
         """
-        packed = prepared(columns, self.genotypes.n_samples, self.rows, bounds)
+        packed = prepared(columns, self.genotypes.n_samples, self.rows, bounds, digits)
         return Held(packed, packed.whole[self.rows] * packed.grid)
 
     def products(

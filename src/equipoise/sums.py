@@ -233,7 +233,7 @@ def to_bytes(block: Block, integers: Integers) -> bytes:
     return b"".join(np.ascontiguousarray(integers[name], "<i8").data for name in block)
 
 
-def from_bytes(block: Block, data: bytes) -> dict[str, NDArray[np.int64]]:
+def from_bytes(block: Block, data: bytes | memoryview) -> dict[str, NDArray[np.int64]]:
     """Return the block that `data` holds, read-only; ProtocolError for another length."""
     expected = 8 * sum(field.size for field in block.values())
     if len(data) != expected:

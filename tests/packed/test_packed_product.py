@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from equipoise.packed import product as module
 from equipoise.packed.counts import cell_counts
-from equipoise.packed.decode import decode, encode, people, valued
+from equipoise.packed.decode import Block, decode, encode, people, valued
 from equipoise.packed.gram import gram
 from equipoise.packed.product import (
+    Columns,
+    Digits,
     Of,
     by_floats,
     columns,
@@ -48,13 +50,26 @@ CASES = st.tuples(
 )
 
 
+def assert_same_without_the_instruction(block: Block, held: Columns, of: Of) -> None:
+    expected = whole_product(block, held, of)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("equipoise.packed.product.byte_products", lambda: False)
+        np.testing.assert_array_equal(whole_product(block, held, of), expected)
+
+
 @settings(max_examples=60, deadline=None)
-@given(CASES, st.sampled_from(KINDS))
-def test_products_are_the_exact_sums(case: tuple[int, int, int, int], of: Of) -> None:
+@given(CASES, st.sampled_from(KINDS), st.sampled_from((3, 4)))
+def test_products_are_the_exact_sums(
+    case: tuple[int, int, int, int], of: Of, digits: Digits
+) -> None:
     seed, variants, samples, n = case
     dosage = genotypes(seed, variants, samples)
     values = np.random.default_rng(seed + 1).standard_normal((samples, n)) * 1e3
-    held = columns(values, samples)
+    # A column at both of its ends, with every digit at its own.
+    values[:, :1] = np.where(values[:, :1] > 0, 1.0, -1.0) * (1 - 2.0**-22)
+    held = columns(values, samples, digits=digits)
+    assert np.abs(held.whole * held.grid - values).max(initial=0) <= held.grid.max(initial=0) / 2
+    assert_same_without_the_instruction(encode(dosage), held, of)
     expected = of_kind(dosage, of).astype(np.int64) @ held.whole
     np.testing.assert_array_equal(whole_product(encode(dosage), held, of), expected)
     np.testing.assert_array_equal(product(encode(dosage), held, of), expected * held.grid)
@@ -124,22 +139,25 @@ def test_threads_side_by_side_give_the_exact_sums() -> None:
         np.testing.assert_array_equal(one, expected)
 
 
-def test_columns_are_pickled_without_their_digits_and_multiply_the_same() -> None:
+@pytest.mark.parametrize("digits", [3, 4])
+def test_columns_are_pickled_without_their_digits_and_multiply_the_same(digits: Digits) -> None:
     dosage = genotypes(9, 5, 3000)
-    held = columns(np.random.default_rng(1).standard_normal((3000, 4)), 3000)
+    held = columns(np.random.default_rng(1).standard_normal((3000, 4)), 3000, digits=digits)
     sent = pickle.dumps(held)
     assert len(sent) < 2 * held.whole.nbytes
     back = pickle.loads(sent)
+    assert back.places == digits
     assert back.digits.ctypes.data % 64 == 0
     np.testing.assert_array_equal(product(encode(dosage), back), product(encode(dosage), held))
 
 
-def test_the_grid_follows_from_the_bound_and_not_from_the_values() -> None:
-    values = np.array([[0.3], [-0.1]])
-    narrow, wide = columns(values, 2), columns(values, 2, bounds=np.array([8.0]))
-    assert narrow.grid[0] == 2.0 ** (-1 - module.BITS)
-    assert wide.grid[0] == 2.0 ** (3 - module.BITS)
-    parts = [columns(values[i : i + 1], 2, np.array([i]), np.array([8.0])).whole for i in (0, 1)]
+@pytest.mark.parametrize(("digits", "bits"), [(3, 22), (4, 30)])
+def test_the_grid_follows_from_the_bound_and_not_from_the_values(digits: Digits, bits: int) -> None:
+    values, bound = np.array([[0.3], [-0.1]]), np.array([8.0])
+    narrow, wide = columns(values, 2, digits=digits), columns(values, 2, None, bound, digits)
+    assert narrow.grid[0] == 2.0 ** (-1 - bits)
+    assert wide.grid[0] == 2.0 ** (3 - bits)
+    parts = [columns(values[i : i + 1], 2, np.array([i]), bound, digits).whole for i in (0, 1)]
     np.testing.assert_array_equal(parts[0] + parts[1], wide.whole)
 
 

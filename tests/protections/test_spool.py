@@ -42,6 +42,16 @@ def test_blocks_come_back_from_whatever_part_of_them_is_on_the_disk(
         kept.clear()
 
 
+@given(BLOCKS, st.integers(0, 200))
+def test_what_can_be_written_is_kept_as_it_was(blocks: list[bytes], most: int) -> None:
+    spool, rooms = Spool(most), [bytearray(block) for block in blocks]
+    for room in rooms:
+        spool.add(memoryview(room))
+        room[:] = b"?" * len(room)
+    assert [bytes(block) for block in spool] == blocks
+    assert all(memoryview(block).readonly for block in spool)
+
+
 def test_readers_do_not_hinder_one_another_nor_what_is_added() -> None:
     spool = Spool(0)
     spool.add(b"one")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from equipoise.analyses.frequency import Frequencies
 from equipoise.cohort import Cohort, Columns, Held, blocks_of
+from equipoise.packed.product import Digits
 from equipoise.record import exact, grid
 from equipoise.solvers.regression import Effects, Moments, regress
 from equipoise.step import Done
@@ -55,6 +56,7 @@ class Scan:
 
     bounds  the most that each covariate, then each trait, may be in absolute value: the same
             at every site, since the columns are rounded to a grid that follows from it
+    digits  of that grid: 4 for a bound over 2**30, 3 for one over 2**22, a fifth quicker
     """
 
     people: int
@@ -64,6 +66,7 @@ class Scan:
     bounds: tuple[float, ...]
     frequencies: Frequencies
     block_size: int = 4096
+    digits: Digits = 4
 
     def start(self) -> ScanState:
         """Return the empty state."""
@@ -80,7 +83,7 @@ class Scan:
         del state
         names = (*self.covariates, *self.traits)
         columns = np.column_stack([np.zeros((cohort.n, 0)), *map(cohort.column, names)])
-        held = cohort.held(columns, np.array(self.bounds))
+        held = cohort.held(columns, np.array(self.bounds), self.digits)
         k = len(self.covariates)
         c = np.column_stack([np.ones(cohort.n), held.values[:, :k]])
         found = Moments.of(c, held.values[:, k:])

@@ -83,36 +83,42 @@ def multiply(block: Any, digits: Any, of: Any, sums: Any, held: Any, tail: Any, 
             part = block[start : start + VARIANTS_AT_ONCE]
             _dots(part, rows, of, held, tail, out)
             for v in range(part.shape[0]):
-                for row in range(0, rows.shape[0], ROWS):
-                    place = _place(out, rows, v, row)
-                    for k in range(ROWS):
-                        sums[start + v, first + row + k] = vectors.across(place + k * LANES)
+                for row in range(rows.shape[0]):
+                    sums[start + v, first + row] = vectors.across(_place(out, rows, v, row))
 
 
-@native("uint8[:,:]", "int8[:,:]", "int64", "int64[:,:]", "uint8[:]", "uint8[:]", "uint8[:]")
+@native(
+    "uint8[:,:]", "int8[:,:]", "int64", "int64", "int64[:,:]", "uint8[:]", "uint8[:]", "uint8[:]"
+)
 def multiply_whole(
-    block: Any, digits: Any, of: Any, whole: Any, held: Any, tail: Any, out: Any
+    block: Any, digits: Any, of: Any, places: Any, whole: Any, held: Any, tail: Any, out: Any
 ) -> None:
-    """Write the products with whole numbers of four digits of base 256 each, (variants, numbers).
+    """Write the products with whole numbers of so many digits of base 256, (variants, numbers).
 
-    Row 4c + d of `digits` is digit d of number c; all else as `multiply`.
+    places  3 or 4: row places * c + d of `digits` is digit d of number c; all else as `multiply`
     """
     for first in range(0, digits.shape[0], ROWS_AT_ONCE):
         rows = digits[first : first + ROWS_AT_ONCE]
+        number = first // places
+        last = min(number + ROWS_AT_ONCE // places, whole.shape[1])
         for start in range(0, block.shape[0], VARIANTS_AT_ONCE):
             part = block[start : start + VARIANTS_AT_ONCE]
             _dots(part, rows, of, held, tail, out)
             for v in range(part.shape[0]):
-                for row in range(0, rows.shape[0], ROWS):
-                    place = _place(out, rows, v, row)
-                    whole[start + v, (first + row) // ROWS] = vectors.across_digits(place)
+                for c in range(number, last):
+                    total = np.int64(0)
+                    for row in range(places * (c + 1) - 1, places * c - 1, -1):  # Horner's rule
+                        place = _place(out, rows, v, row - first)
+                        total = (total << np.int64(8)) + vectors.across(place)
+                    whole[start + v, c] = total
 
 
 @compiled
 def _place(out: Any, digits: Any, v: Any, row: Any) -> Any:
-    """Return the address of the sums of one variant with four rows, from `row` on."""
+    """Return the address of the vector of sums of one variant with a row."""
     group, within = v // VARIANTS, v % VARIANTS
-    vector = VARIANTS * (group * digits.shape[0] + row) + within * ROWS
+    first = row - row % ROWS
+    vector = VARIANTS * (group * digits.shape[0] + first) + within * ROWS + row % ROWS
     return out.ctypes.data + vector * LANES
 
 

@@ -159,26 +159,6 @@ def across(_: Any, address: Any) -> Any:
 
 
 @instruction
-def across_digits(_: Any, address: Any) -> Any:
-    """Return the sum of 16 sums of 32 bits, as `across`, of four vectors of them.
-
-    The second counts 256-fold, the third 256**2-fold, the fourth 256**3-fold.
-    """
-
-    def build(_context: Any, b: Any, _: Any, args: Any) -> Any:
-        wide = ir.VectorType(_I64, LANES // 4)
-        added = _declared(b, "llvm.vector.reduce.add.v16i64", _I64, [wide])
-        total = ir.Constant(wide, [0] * 16)
-        for k in reversed(range(ROWS)):  # Horner's rule
-            place = b.add(args[0], ir.Constant(_I64, LANES * k))
-            total = b.shl(total, ir.Constant(wide, [8] * 16))
-            total = b.add(total, b.sext(_load(b, place, _WORDS), wide))
-        return b.call(added, [total])
-
-    return types.int64(types.uintp), build
-
-
-@instruction
 def word_at(_: Any, address: Any) -> Any:
     """Return the 8 bytes at an address as one word."""
     return types.uint64(types.uintp), lambda _c, b, _s, args: _load(b, args[0], _I64)

@@ -12,11 +12,13 @@ modulo 2, so that the forms of e / 2**v are independent and uniform modulo 2**(6
 """
 
 from math import floor, log2
+from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
+from equipoise.native import native
 from equipoise.protections.keystream import CHUNK, ZEROS, derive_key
 from equipoise.sums import Schema
 
@@ -33,6 +35,16 @@ def number_of_forms(schema: Schema) -> int:
     """
     v = max((floor(log2(2 * f.limit / f.quantum)) for _, f in schema.fields), default=0)
     return BITS // (64 - v) + 1
+
+
+@native("uint64[:]", "uint64[:]", "uint64[:]")
+def _add_forms(stream: Any, values: Any, sums: Any) -> None:
+    """Add to each sum the products of all values with as many of the stream, one on for each."""
+    for f in range(len(sums)):
+        total = np.uint64(0)
+        for i in range(len(values)):
+            total += stream[f + i] * values[i]
+        sums[f] += total
 
 
 class Forms:
@@ -60,9 +72,7 @@ class Forms:
             n = min(CHUNK, len(values[0]) - start)
             self._draw(more, n)
             for sums, sequence in zip(self.sums, values, strict=True):
-                part = sequence[start : start + n]
-                for f in range(more + 1):
-                    sums[f : f + 1] += np.einsum("i,i->", stream[f : f + n], part)
+                _add_forms(stream[: n + more], sequence[start : start + n], sums)
             stream[:more] = stream[n : n + more].copy()
 
     def _draw(self, first: int, n: int) -> None:

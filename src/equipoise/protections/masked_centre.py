@@ -11,7 +11,7 @@ from equipoise.protection import Ahead, Context, Message
 from equipoise.protections.clear import raw_blocks
 from equipoise.protections.graph import joined, threshold
 from equipoise.protections.keystream import Keystreams, apply_all
-from equipoise.protections.masked_site import bound, fields_of, pair_sign, turn_of
+from equipoise.protections.masked_site import bound, fields_of, pair_sign, raw, turn_of
 from equipoise.protections.secrets import (
     PUBLIC,
     Secrets,
@@ -112,7 +112,7 @@ class MaskedCentre:
                 if len(part) != total.nbytes:
                     raise ProtocolError(f"expected a block of {total.nbytes} bytes")
                 total += np.frombuffer(part, "<u8")
-            self.sums.add(total.astype("<u8", copy=False).tobytes())
+            self.sums.add(raw(total))
         head = pack({"survivors": dict.fromkeys(self.survivors, "")})
         return dict.fromkeys(self.survivors, Message(head))
 
@@ -148,9 +148,8 @@ class MaskedCentre:
             whole = np.frombuffer(data, "<u8").astype(np.uint64)
             ring = fields_of(block, whole)
             apply_all(streams, ring)
-            total = whole.astype("<u8", copy=False).tobytes()
-            check_block(block, from_bytes(block, total))
-            lifted.add(total)
+            check_block(block, from_bytes(block, raw(whole)))
+            lifted.add(raw(whole))
         self.sums.clear()
         self.sums = lifted
         signed = {site: single(head, "signed") for site, head in heads.items()}

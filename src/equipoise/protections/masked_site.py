@@ -48,7 +48,7 @@ class MaskedSite:
     """Secrets if none were sent ahead, masked input, unmasking, forms, acceptance.
 
     due     the phase that comes next
-    sent    the masked message, which forms are taken of once the total is known
+    sent    what was sent but for this site's own mask: forms are taken of it once the total is known
     whole   whether it has been read to its end
     """
 
@@ -131,17 +131,17 @@ class MaskedSite:
         return Message(head, self._masked(peers))
 
     def _masked(self, peers: list[str]) -> Iterator[bytes]:
-        streams = [(1, self._own_mask()), *(self._pair_mask(site) for site in peers)]
+        own, pairs = [(1, self._own_mask())], [self._pair_mask(site) for site in peers]
         for block, values in zip(self.schema.blocks, self.values, strict=True):
             whole = np.empty(sum(field.size for field in block.values()), np.int64)
             ring = fields_of(block, whole.view(np.uint64))
             for name, target in ring.items():
                 target.view(np.int64).reshape(values[name].shape)[...] = values[name]
-            apply_all(streams, ring)
-            # Not a copy of it: that would cost as much as three more masks.
-            data = cast("bytes", whole.astype("<i8", copy=False).view(np.uint8).data)
-            self.sent.add(data)
-            yield data
+            apply_all(pairs, ring)
+            self.sent.add(raw(whole))
+            apply_all(own, ring)
+            # Not a copy of it: that would cost as much as another mask.
+            yield cast("bytes", raw(whole))
         self.whole = True
 
     def _own_mask(self) -> Keystreams:
@@ -186,16 +186,15 @@ class MaskedSite:
             self.total.add(data)
         self.total_digest = request.sha256 or joint_digest(self.total)
         forms_of = self._forms()
-        masks = [(1, self._own_mask())]
-        masks += [
+        masks = [
             self._pair_mask(s)
             for s in self._turn.holders()[self.party.name]
             if s in self.public and s not in self.survivors
         ]
         for block, sent, data in zip(self.schema.blocks, self.sent, self.total, strict=True):
-            whole = np.frombuffer(sent, "<u8").astype(np.uint64)
-            ring = fields_of(block, whole)
-            apply_all([(-sign, stream) for sign, stream in masks], ring)
+            whole = np.frombuffer(sent, "<u8").astype(np.uint64, copy=bool(masks))
+            if masks:
+                apply_all([(-sign, stream) for sign, stream in masks], fields_of(block, whole))
             forms_of.add(whole, np.frombuffer(data, "<u8"))
         self.secrets = Secrets()  # no secret of this round outlives it
         self.sent.clear()
@@ -234,6 +233,11 @@ class MaskedSite:
 def pair_sign(one: str, other: str) -> int:
     """Return with which sign a site adds the mask that it shares with another."""
     return 1 if one < other else -1
+
+
+def raw(whole: NDArray[np.int64 | np.uint64]) -> memoryview:
+    """Return the bytes of a block of a message, little-endian, as they lie in memory."""
+    return whole.astype(f"<{whole.dtype.kind}8", copy=False).view(np.uint8).data
 
 
 def fields_of(block: Block, whole: NDArray[np.uint64]) -> dict[str, NDArray[np.uint64]]:

@@ -241,8 +241,9 @@ def packed(fn: Callable[..., Any], known: dict[bytes, Marks]) -> bytes:
         def reducer_override(self, obj: Any) -> Any:
             """Make columns again from their numbers: their digits must begin at a whole vector."""
             if isinstance(obj, Columns):
-                most = obj.grid * 2.0**BITS
-                return columns, (obj.whole * obj.grid, obj.n_samples, None, most)
+                most = obj.grid * 2.0 ** BITS[obj.places]
+                said = obj.whole * obj.grid, obj.n_samples, None, most, obj.places
+                return columns, said
             return cloudpickle.CloudPickler.reducer_override(self, obj)
 
     Pickler(held).dump(fn)

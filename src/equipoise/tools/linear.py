@@ -37,6 +37,13 @@ class Scanned:
     alleles: NDArray[np.float64] = field(repr=False)
 
 
+NEAR: Final = 64
+"""Standard deviations: what lies no further has 22 bits of them, rounded by less than 1e-5 of one.
+
+That moves t, over n people of whom it takes random parts, by less than 1e-5 times a number of
+about 1.
+"""
+
 T = TypeVar("T")
 
 
@@ -89,7 +96,9 @@ def over_sites(
     size = block_size(max(cohort.genotypes.n_samples for cohort in cohorts))
     adding = import_module("equipoise.tools.adding").Adding(cohorts, protection)
     counted: Frequencies = adding.run(Frequency(people, n_variants, 0, 1, size))
-    scan = Scan(people, n_variants, design.traits, design.covariates, design.bounds, counted, size)
+    names, bounds = (design.traits, design.covariates), design.bounds
+    digits = 3 if max(bounds) <= NEAR else 4
+    scan = Scan(people, n_variants, *names, bounds, counted, size, digits)
     state = rounded(scan.start())
     totals = adding.totals(scan, state)
     head = next(totals)
