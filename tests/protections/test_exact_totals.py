@@ -128,7 +128,7 @@ def test_a_total_of_another_form_is_refused_by_the_site(
     outcome: Any = rounds.centre.step(rounds.answers[-1])
     for name, message in outcome.state.items():
         with pytest.raises(ProtocolError):
-            rounds.ask(name, Message(message.head, change(list(message.blocks))))
+            rounds.ask(name, Message(message.head, change([bytes(b) for b in message.blocks])))
 
 
 @pytest.mark.parametrize("protection", BOTH)
