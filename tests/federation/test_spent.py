@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equipoise.errors import DisclosureError
+from equipoise.errors import DisclosureError, InputError
 from equipoise.federation import agreement
 from equipoise.federation.spent import Spent, study_budget
 from equipoise.ledger.entry import Entry
@@ -66,6 +66,37 @@ def test_a_studys_budget_holds_as_many_whole_runs_as_it_says(plan: Plan, tmp_pat
         spent.reserve(run(plan, RUNS))
     assert len(spent.charges(plan.id)) == RUNS
     spent.reserve(run(replace(plan, study={**plan.study, "id": "another"}), RUNS))
+
+
+def test_a_sites_own_budget_holds_over_all_studies(plan: Plan, tmp_path: Path) -> None:
+    most = _epsilon(2 * Budget(2.0, 1e-6).rho)
+    (tmp_path / "site.toml").write_text(f"[privacy]\nepsilon = {most}\ndelta = 1e-6\n")
+    one, other, third = (
+        run(replace(plan, study={**plan.study, "id": name}), number)
+        for number, name in enumerate(("one", "other", "third"))
+    )
+    Spent(tmp_path).reserve(one)
+    assert "runs of all studies" not in Spent(tmp_path).told(one)
+    Spent(tmp_path).reserve(other)
+    said = Spent(tmp_path).told(other)
+    assert "spent by 1 earlier runs; " in said
+    assert said.endswith("spent by 2 runs of all studies")
+    with pytest.raises(DisclosureError, match=r"of this site for all studies.*by 2 earlier runs"):
+        Spent(tmp_path).reserve(third)
+    assert len(Spent(tmp_path).charges()) == 2
+    Spent(tmp_path).reserve(other)  # what has been set aside stays so
+    (tmp_path / "site.toml").unlink()
+    Spent(tmp_path).reserve(third)
+
+
+@pytest.mark.parametrize(
+    "said", ["privacy = 3", "[privacy]\nepsilon = 1", '[privacy]\nepsilon = "1"\ndelta = 1e-6', "x"]
+)
+def test_a_sites_budget_of_another_form_is_refused(plan: Plan, tmp_path: Path, said: str) -> None:
+    (tmp_path / "site.toml").write_text(said)
+    with pytest.raises(InputError, match=r"site\.toml"):
+        Spent(tmp_path).reserve(plan)
+    assert not (tmp_path / "spent.jsonl").exists()
 
 
 def test_a_run_is_entered_once_however_often_its_plan_is_signed(plan: Plan, tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 from equipoise.artefacts.files import write_whole
 from equipoise.errors import InputError, Problem
 from equipoise.federation.identity import CENTRE, Identity
 from equipoise.federation.load import Files
+from equipoise.protections.accounting import Budget
 from equipoise.transports.nvflare_certificates import make_key, request
 from equipoise.transports.nvflare_startup import NAME, Card, not_read
 
@@ -19,7 +20,15 @@ _TEMPLATE: Final = """\
 # genotypes = "genotypes.bed"
 # phenotypes = "phenotypes.tsv"
 # consents = "consents.tsv"
+#
+# What noised studies may spend of these people's privacy, all of them together; no limit but each
+# study's own if left out.
+# [privacy]
+# epsilon = 5
+# delta = 1e-6
 """
+
+PRIVACY: Final = "privacy"
 
 
 def make_home(home: Path, name: str) -> Path:
@@ -56,13 +65,48 @@ def read_data(path: Path) -> Files:
     >>> read_data(path).genotypes.name
     'g.bed'
     """
-    wanted = ("genotypes", "phenotypes", "consents")
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        raise not_read(path, f"a file in TOML with {', '.join(wanted)}") from None
+    wanted, content = ("genotypes", "phenotypes", "consents"), _content(path)
+    content.pop(PRIVACY, None)
     if set(content) != set(wanted) or not all(isinstance(v, str) and v for v in content.values()):
         found = f"the keys {', '.join(sorted(content)) or 'none'}"
-        expected = f"exactly {', '.join(wanted)}, each with a path"
+        expected = f"exactly {', '.join(wanted)}, each with a path, and if wanted [{PRIVACY}]"
         raise InputError(Problem(str(path), None, found, expected, "say where the data are"))
     return Files(*(path.parent / content[name] for name in wanted))
+
+
+def read_most(path: Path) -> Budget | None:
+    r"""Return what all studies together may spend of the site's people, if its own file says it.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "site.toml"
+    >>> read_most(path)
+    >>> _ = path.write_text("[privacy]\nepsilon = 3\ndelta = 1e-6")
+    >>> read_most(path)
+    Budget(epsilon=3.0, delta=1e-06)
+    """
+    if not path.exists():
+        return None
+    told = _content(path).get(PRIVACY)
+    if told is None:
+        return None
+    if isinstance(told, dict):
+        said = cast("dict[str, object]", told)
+        numbers = [v for v in said.values() if isinstance(v, int | float)]
+        if set(said) == {"epsilon", "delta"} and len(numbers) == len(said):
+            return Budget(float(str(said["epsilon"])), float(str(said["delta"])))
+    raise InputError(
+        Problem(
+            str(path),
+            None,
+            f"a [{PRIVACY}] of another form",
+            "epsilon and delta, two numbers",
+            "say what all studies together may spend, or leave it out",
+        )
+    )
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        raise not_read(path, "a file in TOML with genotypes, phenotypes, consents") from None

@@ -1,7 +1,8 @@
 """What a site has spent of its people's privacy: over all runs of a study, in the site's home.
 
 A run's whole budget is entered before the site signs its plan, and what it did not ask for is
-given back once it has ended, by what the site's own ledger says left. A run that is broken off
+given back once it has ended, by what the site's own ledger says left. Besides each study's own
+budget a site may have one for all studies together (`[privacy]` of its `site.toml`). A run that is broken off
 where nothing can be given back counts as spent whole. Charges are in zero-concentrated privacy,
 which adds up over runs (`accounting`).
 """
@@ -17,6 +18,7 @@ from typing import Any, cast
 
 from equipoise.errors import DisclosureError, IntegrityError
 from equipoise.federation import agreement
+from equipoise.federation.homes import SITE_FILE, read_most
 from equipoise.ledger.entry import Entry
 from equipoise.plan import Plan
 from equipoise.protections.accounting import Account, Budget, epsilon_of
@@ -42,35 +44,50 @@ class Spent:
         self._path = home / NAME
         self._plan: Plan | None = None
 
-    def charges(self, study: str) -> list[Charge]:
-        """Return the charges of a study, the last word on each run; IntegrityError if altered."""
+    def charges(self, study: str | None = None) -> list[Charge]:
+        """Return the charges of a study or of all, the last word on each run.
+
+        IntegrityError where the record was altered.
+        """
         if not self._path.exists():
             return []
         latest: dict[str, Charge] = {}
         for number, line in enumerate(self._path.read_bytes().splitlines(), start=1):
             charge = _read(self._path, number, line)
-            if charge.study == study:
-                latest[charge.run] = charge
-        return list(latest.values())
+            latest[charge.run] = charge
+        return [charge for charge in latest.values() if study in (None, charge.study)]
 
     def check(self, plan: Plan) -> None:
-        """Raise DisclosureError where the study's budget does not hold one more such run."""
+        """Raise DisclosureError where a budget does not hold one more such run.
+
+        That of the study, and that of the site for all studies.
+        """
         account = agreement.account(plan)
         if account is None:
             return
-        run, delta = plan.digest().hex(), account.budget.delta
-        earlier = [c for c in self.charges(plan.id) if c.run != run]
-        spent = sum((Fraction(charge.rho) for charge in earlier), Fraction(0))
-        whole = study_budget(plan, account)
-        if spent + Fraction(_whole(account)) <= Fraction(whole.rho):
-            return
-        raise DisclosureError(
-            f"one more run of {plan.id} is beyond the privacy budget of the study at this site: of"
-            f" epsilon = {whole.epsilon:g} at delta = {delta:g},"
-            f" {epsilon_of(float(spent), delta):.4g} is spent by {len(earlier)} earlier runs;"
-            " nothing was sent: go by the results there are, or agree on a greater"
-            " `study_epsilon`"
-        )
+        run, price = plan.digest().hex(), Fraction(_whole(account))
+        earlier = [c for c in self.charges() if c.run != run]
+        limits = [
+            (
+                [c for c in earlier if c.study == plan.id],
+                study_budget(plan, account),
+                "the study at this site",
+                "agree on a greater `study_epsilon`",
+            )
+        ]
+        if most := read_most(self._path.parent / SITE_FILE):
+            remedy = f"let the site's steward allow more in `{SITE_FILE}`"
+            limits.append((earlier, most, "this site for all studies", remedy))
+        for charges, budget, whose, remedy in limits:
+            spent = sum((Fraction(charge.rho) for charge in charges), Fraction(0))
+            if spent + price > Fraction(budget.rho):
+                used = epsilon_of(float(spent), budget.delta) if charges else 0.0
+                raise DisclosureError(
+                    f"one more run of {plan.id} is beyond the privacy budget of {whose}: of"
+                    f" epsilon = {budget.epsilon:g} at delta = {budget.delta:g}, {used:.4g} is"
+                    f" spent by {len(charges)} earlier runs; nothing was sent: go by the results"
+                    f" there are, or {remedy}"
+                )
 
     def reserve(self, plan: Plan) -> None:
         """Enter a run with its whole budget, before its plan is signed; once for each run.
@@ -104,11 +121,16 @@ class Spent:
     def told(self, plan: Plan) -> str:
         """Say what earlier runs of the study have spent; DisclosureError where it is too much."""
         self.check(plan)
-        account, charges = agreement.account(plan), self.charges(plan.id)
+        account, charges = agreement.account(plan), self.charges()
         if account is None or not charges:
             return "nothing spent by earlier runs"
-        spent = epsilon_of(sum(c.rho for c in charges), account.budget.delta)
-        return f"epsilon {spent:.3g} spent by {len(charges)} earlier runs"
+        told: list[str] = []
+        of_study = [c for c in charges if c.study == plan.id]
+        for found, whose in ((of_study, "earlier runs"), (charges, "runs of all studies")):
+            if found:
+                spent = epsilon_of(sum(c.rho for c in found), account.budget.delta)
+                told.append(f"epsilon {spent:.3g} spent by {len(found)} {whose}")
+        return "; ".join(told if len(of_study) < len(charges) else told[:1])
 
     def _enter(self, charge: Charge) -> None:
         told = {name: getattr(charge, name) for name in Charge.__slots__}
