@@ -5,8 +5,9 @@
 20,000 people, 50,000 variants in 2,000 genes of 25 each, 12 covariates: the summed gradient over
 everybody and one step, in one process on one core each, after what is compiled or allocated once.
 Ours reads a 2-bit file and is a round as a site and the centre compute it, the linear model,
-losses and whole numbers with it, once without a bound on a person's gradient and once with one
-(`clip`). torch has an environment of its own, which `--torch` names; it gets dosages in memory as
+losses and whole numbers with it: without a bound on a person's gradient, with one (`clip`), and
+with bound and noise, as one of four sites draws it for epsilon 3 over 60 rounds. What a tenth of the
+people costs by rounds, each with noise, is in `ours_sampled`: ten such rounds are an epoch. torch has an environment of its own, which `--torch` names; it gets dosages in memory as
 bytes, person by person, genes side by side, and the fastest of five sizes of batches. Loss and
 norms of gradients, by kind of parameter, are compared: it is the same model at the same
 parameters. Genotypes are random, and the trait is too. --quick takes a tenth of people and
@@ -39,6 +40,9 @@ from equipoise.genotypes.plink import PlinkFile
 from equipoise.models import gene_shape
 from equipoise.models.gene_sums import Coding
 from equipoise.packed.decode import decode
+from equipoise.protections.accounting import Account, Budget, Stage
+from equipoise.protections.discrete import Chance
+from equipoise.protections.noise import Form, calibrated, noised, restored
 from equipoise.record import rounded
 from equipoise.step import Next
 from equipoise.sums import decode as decoded
@@ -91,12 +95,21 @@ def settled(of: GeneNetwork, site: Cohort) -> GeneNetworkState:
     return rounded(state)
 
 
-def epoch(of: GeneNetwork, site: Cohort, state: GeneNetworkState) -> dict[str, Any]:
-    """Return what one round costs, and its loss and norms of gradients."""
+def epoch(
+    of: GeneNetwork, site: Cohort, state: GeneNetworkState, form: Form | None = None
+) -> dict[str, Any]:
+    """Return what one round costs, and its loss and norms of gradients; noised by `form`."""
     schema = of.schema(state)
     cpu, wall = process_time(), perf_counter()
     pairs = zip(schema.blocks, of.summarise(site, state), strict=True)
-    totals = [decoded(block, encode(block, sums, site.n)) for block, sums in pairs]
+    whole: Any = [encode(block, sums, site.n) for block, sums in pairs]
+    if form is not None:
+        drawn = noised(form, whole, Chance())
+        whole = [
+            restored(block, added, own)
+            for block, added, own in zip(schema.blocks, form.added, drawn, strict=True)
+        ]
+    totals = [decoded(block, own) for block, own in zip(schema.blocks, whole, strict=True)]
     outcome = of.advance(state, totals)
     assert isinstance(outcome, Next)
     rounded(outcome.state)
@@ -116,17 +129,28 @@ def coding(of: GeneNetwork) -> Coding:
     return Coding.of(mean, of.frequencies.used)
 
 
-def ours(prefix: Path, people: int, clip: float) -> None:
-    """Print what an epoch costs here: the median of some, after one of few people."""
+def ours(prefix: Path, people: int, clip: float, rate: float) -> None:
+    """Print what an epoch costs here: the median of some, after one of few people.
+
+    rate  the chance to be drawn, for noised rounds; 0 for no noise
+    """
     site = cohort(prefix, people)
-    of = analysis(site, clip)
+    of, form = analysis(site, clip), None
     state = settled(of, site)
+    if rate:
+        price = Account(Budget(3.0, 1e-6), (Stage("network", 60, 1.0, rate),)).prices["network"]
+        form = calibrated(of.schema(state), price, 4, may_lose=True)
+        here = np.arange(people) < rate * people
+        columns = {name: column[here] for name, column in site.columns.items()}
+        site = Cohort(site.genotypes, site.rows[here], columns, site.fold[here])
     few = Cohort(site.genotypes, site.rows[:1], {n: c[:1] for n, c in site.columns.items()},
                  site.fold[:1])  # fmt: skip
     began = perf_counter()
     list(of.summarise(few, state))
     compiled = perf_counter() - began
-    runs = [epoch(of, site, state) for _ in range(REPEATS)]
+    if form is not None:
+        epoch(of, few, state, form)
+    runs = [epoch(of, site, state, form) for _ in range(REPEATS)]
     found = {**runs[0], **{k: median(run[k] for run in runs) for k in ("cpu", "wall")}}
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({**found, "first_batch_seconds": compiled, "resident_mb": resident}))
@@ -180,11 +204,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--torch", type=Path)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--ours", nargs=3)
+    parser.add_argument("--ours", nargs=4)
     options = parser.parse_args()
     if options.ours:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-        ours(Path(options.ours[0]), int(options.ours[1]), float(options.ours[2]))
+        ours(Path(options.ours[0]), int(options.ours[1]), *map(float, options.ours[2:]))
         return
     people, variants = (2000, 5000) if options.quick else (20_000, 50_000)
     found: dict[str, Any] = {"people": people, "variants": variants, "genes": variants // GENE}
@@ -193,9 +217,17 @@ def main() -> None:
         folder = Path(name)
         prefix = made(folder / "made", people, variants)
         again = [sys.executable, __file__, "--ours", str(prefix), str(people)]
-        found["ours"] = called([*again, "0"])
-        found["ours_bounded"] = called([*again, "1"])
-        found["bounded_over_plain"] = found["ours_bounded"]["cpu"] / found["ours"]["cpu"]
+        kinds = {
+            "ours": ("0", "0"),
+            "ours_bounded": ("1", "0"),
+            "ours_private": ("1", "1"),
+            "ours_sampled": ("1", "0.1"),
+        }
+        found |= {kind: called([*again, *how]) for kind, how in kinds.items()}
+        plain = found["ours"]["cpu"]
+        found["bounded_over_plain"] = found["ours_bounded"]["cpu"] / plain
+        found["private_over_plain"] = found["ours_private"]["cpu"] / plain
+        found["ten_sampled_rounds_over_plain"] = 10 * found["ours_sampled"]["cpu"] / plain
         if not options.torch:
             print(json.dumps(found, indent=1))
             return

@@ -99,9 +99,13 @@ class Schema:
 
     A schema without blocks asks nothing of the sites: the round is a public
     computation.
+
+    sampling  the chance with which each person is in the round, drawn by their site for each
+              attempt anew; 1 for everybody. Less is for noised sums alone
     """
 
     blocks: tuple[Block, ...] = ()
+    sampling: float = 1.0
 
     @property
     def fields(self) -> Iterator[tuple[str, Field]]:

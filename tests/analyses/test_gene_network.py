@@ -11,7 +11,9 @@ from analyses.gene_network_cohorts import planted, trained, training
 from equipoise.analyses.gene_network_result import COMPARE, STOP, TRAIN, TrainedNetwork
 from equipoise.errors import InputError
 from equipoise.federation.budget import allowed_columns
+from equipoise.federation.sampling import drawn
 from equipoise.models.gene_sums import PER_ALLELE
+from equipoise.protection import Context
 from equipoise.protections.discrete import Chance
 from equipoise.protections.noise import calibrated, noised, restored
 from equipoise.record import rounded
@@ -270,3 +272,28 @@ def test_the_recommendation_follows_from_paired_differences() -> None:
     assert nothing.recommended == "linear"
     assert "too few people" in nothing.recommendation
     assert np.isnan(nothing.losses[0])
+
+
+def test_it_trains_on_people_drawn_anew_each_round() -> None:
+    """As DP-SGD does, here without noise: the rounds it may have, and the interaction found."""
+    rows = planted(12, 6000, 1.2)
+    own = training(rows, sampling=0.5, linear_rounds=5, rounds=45, patience=40)
+    with pytest.raises(InputError, match="linear_rounds"):
+        replace(own, linear_rounds=0)
+    state = rounded(own.start())
+    for number in range(100):
+        schema = own.schema(state)
+        assert not schema.blocks or schema.sampling == 0.5
+        place = Context("s", b"", "n", number, 0, b"", ("a",), b"")
+        here = drawn(rows.cohort(), schema.sampling, bytes(32), place)
+        assert not schema.blocks or 0.45 < here.n / rows.n < 0.55
+        outcome = own.advance(state, harness.sums_of(own, here, state) if schema.blocks else ())
+        if not isinstance(outcome, Next):
+            break
+        state = rounded(outcome.state)
+    found = rounded(outcome.result)
+    assert found.rounds == 45
+    assert len(found.history) == 45 - 6
+    losses = found.history[:, TRAIN, 0]
+    assert losses[-5:].mean() < 0.97 * losses[:5].mean()
+    assert found.recommended == "network"

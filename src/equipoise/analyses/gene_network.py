@@ -21,7 +21,10 @@ group's sake, group-DRO (Sagawa et al. 2020, arXiv:1911.08731, Algorithm 1): the
 each group grows with its loss, and the weight is q over the group's share.
 
 With `clip` a person's whole gradient, as it is summed, has at most that norm (before rounding).
-Nothing is sampled: every round is over everybody.
+With `sampling` below 1 each round is over people whom their sites draw by chance, as in DP-SGD (Abadi
+et al. 2016, doi:10.1145/2976749.2978318, Algorithm 1): the gate draws them, and sums must be noised.
+The first round then counts those drawn in it, by whose number later sums are divided. Noise and
+sampling keep the linear model from settling: `linear_rounds` says how many rounds it has.
 """
 
 from collections.abc import Iterable, Iterator
@@ -91,6 +94,8 @@ class GeneNetwork:
     weight         a column of importance, or "" for none; group: a column from 0, or ""
     clip           the greatest norm of a person's gradient, 0 for none
     decay          of weights, beside the step (AdamW)
+    sampling       the chance with which each person is in a round; 1 for everybody
+    linear_rounds  rounds of the linear model; 0 for until it has settled
     least          the fewest people of each part, of a yes/no trait with it and without
     """
 
@@ -119,6 +124,8 @@ class GeneNetwork:
     groups: int = 1
     group_rate: float = 0.1
     least: int = 20
+    sampling: float = 1.0
+    linear_rounds: int = 0
 
     def __post_init__(self) -> None:
         """Refuse genes beyond the list, and bounds that are not one for each column."""
@@ -128,6 +135,13 @@ class GeneNetwork:
             raise InputError("the network needs a bound for each covariate and for the trait")
         if self.clip < 0 or self.groups < 1 or self.patience < 1:
             raise InputError("clip is at least 0, and groups and patience are at least 1")
+        if not 0 < self.sampling <= 1 or self.linear_rounds < 0:
+            raise InputError("sampling is a chance above 0, and linear_rounds at least 0")
+        if self.sampling < 1 and not self.linear_rounds:
+            raise InputError(
+                "the linear model never settles on people drawn anew each round; say how many"
+                " rounds it has: linear_rounds, 5 is usual"
+            )
 
     @property
     def shape(self) -> gene_shape.Shape:
@@ -174,7 +188,7 @@ class GeneNetwork:
 
     def schema(self, state: GeneNetworkState) -> Schema:
         """Ask for gradients and losses; nothing once the rounds have ended."""
-        return Schema() if self._ended(state) else Schema((self.form.fields(),))
+        return Schema() if self._ended(state) else Schema((self.form.fields(),), self.sampling)
 
     def summarise(self, cohort: Cohort, state: GeneNetworkState) -> Iterator[Sums]:
         """Yield the site's sums; what is not asked about yet is zero."""
@@ -239,7 +253,8 @@ class GeneNetwork:
                 f"a part of {self.part!r} has fewer than {self.least} people, or fewer with the"
                 " trait or without: use larger parts"
             )
-        if 2 * counts[TRAIN, 0] < self.people:
+        half = 0.5 if self.sampling == 1 else 0.4  # of those drawn it may be a little less
+        if counts[TRAIN, 0] < half * self.sampling * self.people:
             raise InputError(
                 f"fewer than half of the people train by {self.part!r}: what a round tells about"
                 " genotypes is declared for at least half of them"
@@ -282,6 +297,8 @@ class GeneNetwork:
         return replace(state, chances=chances, factors=np.minimum(factors, MOST_WEIGHT))
 
     def _settled(self, state: GeneNetworkState) -> bool:
+        if self.linear_rounds:
+            return state.rounds > self.linear_rounds
         return bool(state.change[0] < SETTLED)
 
     def _ended(self, state: GeneNetworkState) -> bool:

@@ -15,6 +15,7 @@ from equipoise.plan import KEEPER, Member, Plan, Step, canonical
 from equipoise.protection import Context, Protection
 from equipoise.protections import kinds
 from equipoise.protections.accounting import Account, Budget, Stage
+from equipoise.sums import Schema
 
 Verify = Callable[[str, bytes, bytes], None]
 
@@ -118,6 +119,11 @@ def check_protection(plan: Plan) -> None:
         raise ProtocolError("encrypted sums, and no others, have a key keeper")
     if plan.protection in HOMOMORPHIC and plan.lost_site != "end":
         raise ProtocolError(f"{plan.protection} sums need every site: a lost one ends the run")
+    if plan.protection != "noise" and any(_schema(step).sampling < 1 for step in plan.steps):
+        raise DisclosureError(
+            "a step draws its people by chance, which is for sums under noise alone: exact sums of"
+            " few people tell too much"
+        )
     if plan.protection == "noise" and any(step.figures for step in plan.steps):
         raise DisclosureError("figures by site have no noise; under noise no step may ask for them")
     try:
@@ -139,18 +145,22 @@ def account(plan: Plan) -> Account | None:
         return None
     told = plan.privacy or {}
     shares = told.get("shares", {})
-    asking = [step for step in plan.steps if _asks(step)]
-    if strange := set(shares) - {step.name for step in asking}:
+    asking = [(step, schema) for step in plan.steps if (schema := _schema(step)).blocks]
+    if strange := set(shares) - {step.name for step, _ in asking}:
         raise ProtocolError(
             f"the privacy budget has shares for {sorted(strange)}, which ask nothing"
         )
-    stages = tuple(Stage(s.name, s.rounds, float(shares.get(s.name, 1.0))) for s in asking)
+    stages = tuple(
+        Stage(step.name, step.rounds, float(shares.get(step.name, 1.0)), schema.sampling)
+        for step, schema in asking
+    )
     return Account(Budget(float(told.get("epsilon", 0)), float(told.get("delta", 0))), stages)
 
 
-def _asks(step: Step) -> bool:
+def _schema(step: Step) -> Schema:
+    """Return what each round of a step asks."""
     analysis = registry.build(step, None)
-    return bool(analysis.schema(analysis.start()).blocks)
+    return analysis.schema(analysis.start())
 
 
 def protection(plan: Plan) -> Protection:

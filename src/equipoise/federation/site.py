@@ -5,7 +5,7 @@ follows the run by itself (`course`): it knows which step, round and state come 
 because it computes them from the plan that it signed and from published totals. For
 each request the order is fixed by this code:
 
-    check plan and state -> roster -> summarise -> check schema and budgets -> encode
+    check plan and state -> roster -> draw -> summarise -> check schema and budgets -> encode
     -> protect -> journal, ledger -> sign -> send
 
 How a message is read, answered once and refused is in `follower`; what is sent, here.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.errors import ProtocolError
-from equipoise.federation import agreement, budget, registry, wire
+from equipoise.federation import agreement, budget, registry, sampling, wire
 from equipoise.federation.agreement import Place
 from equipoise.federation.course import Course
 from equipoise.federation.desk import Desk
@@ -92,10 +92,12 @@ class Site(Follower):
     def _protected(self, course: Course, context: Context) -> SiteMachine:
         """Return what lets out protected sums over the roster, and nothing else.
 
-        At an external site the roster is nobody's: its sums are zeros.
+        At an external site the roster is nobody's: its sums are zeros. Where the round is over
+        people drawn by chance, they are drawn here.
         """
         schema, plan = course.schema, course.plan
-        cohort = self._people.contributing.restrict(schema.columns)
+        party, cohort = self._desk.party(plan), self._people.contributing.restrict(schema.columns)
+        cohort = sampling.drawn(cohort, schema.sampling, party.secret, context)
         sums = course.analysis.summarise(cohort, course.state)
 
         def values() -> Iterator[Integers]:
@@ -106,7 +108,7 @@ class Site(Follower):
             account.check_next(self._asked, context.step)
         self._asked.append(context.step)
         protection = agreement.protection(plan)
-        return protection.site(context, self._desk.party(plan), schema, values())
+        return protection.site(context, party, schema, values())
 
     def _take(self, step: Step, result: object) -> dict[str, Any]:
         """Derive what a step's result gives for each person, and say the site's own figures."""

@@ -21,19 +21,25 @@ from equipoise.federation import agreement
 from equipoise.federation.homes import SITE_FILE, read_most
 from equipoise.ledger.entry import Entry
 from equipoise.plan import Plan
-from equipoise.protections.accounting import Account, Budget, epsilon_of
+from equipoise.protections import accounting
+from equipoise.protections.accounting import Account, Budget, added, epsilon_of, holds
+from equipoise.protections.amplification import ORDERS
 
 NAME = "spent.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What one run of a study has spent or may still spend, as rho."""
+    """What one run of a study has spent or may still spend, as rho.
+
+    curve  what rounds over people drawn by chance add, by order (`accounting.Spent`)
+    """
 
     study: str
     run: str
     rho: float
     settled: bool
+    curve: tuple[float, ...] = ()
 
 
 class Spent:
@@ -65,7 +71,7 @@ class Spent:
         account = agreement.account(plan)
         if account is None:
             return
-        run, price = plan.digest().hex(), Fraction(_whole(account))
+        run, price = plan.digest().hex(), _whole(account)
         earlier = [c for c in self.charges() if c.run != run]
         limits = [
             (
@@ -79,9 +85,9 @@ class Spent:
             remedy = f"let the site's steward allow more in `{SITE_FILE}`"
             limits.append((earlier, most, "this site for all studies", remedy))
         for charges, budget, whose, remedy in limits:
-            spent = sum((Fraction(charge.rho) for charge in charges), Fraction(0))
-            if spent + price > Fraction(budget.rho):
-                used = epsilon_of(float(spent), budget.delta) if charges else 0.0
+            rho = sum((Fraction(charge.rho) for charge in charges), Fraction(price.rho))
+            if not holds(budget, rho, added([price.curve, *(c.curve for c in charges)])):
+                used = _epsilon(charges, budget.delta) if charges else 0.0
                 raise DisclosureError(
                     f"one more run of {plan.id} is beyond the privacy budget of {whose}: of"
                     f" epsilon = {budget.epsilon:g} at delta = {budget.delta:g}, {used:.4g} is"
@@ -101,7 +107,8 @@ class Spent:
         self._plan, run = plan, plan.digest().hex()
         held = (charge.run == run and not charge.settled for charge in self.charges(plan.id))
         if not any(held):
-            self._enter(Charge(plan.id, run, _whole(account), False))
+            whole = _whole(account)
+            self._enter(Charge(plan.id, run, whole.rho, False, whole.curve))
 
     def settle(self, entries: Iterable[Entry]) -> None:
         """Give back what the run did not ask for; `entries` are those of the site's own ledger."""
@@ -115,8 +122,8 @@ class Spent:
             if entry.kind == "release" and str(entry.body["phase"]).startswith("round")
         }
         done = [step for step, _, _ in sorted(asked)]
-        rho = account.spent(done).rho
-        self._enter(Charge(plan.id, plan.digest().hex(), rho, True))
+        spent = account.spent(done)
+        self._enter(Charge(plan.id, plan.digest().hex(), spent.rho, True, spent.curve))
 
     def told(self, plan: Plan) -> str:
         """Say what earlier runs of the study have spent; DisclosureError where it is too much."""
@@ -128,7 +135,7 @@ class Spent:
         of_study = [c for c in charges if c.study == plan.id]
         for found, whose in ((of_study, "earlier runs"), (charges, "runs of all studies")):
             if found:
-                spent = epsilon_of(sum(c.rho for c in found), account.budget.delta)
+                spent = _epsilon(found, account.budget.delta)
                 told.append(f"epsilon {spent:.3g} spent by {len(found)} {whose}")
         return "; ".join(told if len(of_study) < len(charges) else told[:1])
 
@@ -147,15 +154,22 @@ def study_budget(plan: Plan, account: Account) -> Budget:
     return Budget(float(told), account.budget.delta)
 
 
-def _whole(account: Account) -> float:
-    return account.spent([s.step for s in account.stages for _ in range(s.rounds)]).rho
+def _whole(account: Account) -> accounting.Spent:
+    return account.spent([s.step for s in account.stages for _ in range(s.rounds)])
+
+
+def _epsilon(charges: Iterable[Charge], delta: float) -> float:
+    spent = list(charges)
+    return epsilon_of(sum(c.rho for c in spent), delta, added(c.curve for c in spent))
 
 
 def _read(path: Path, number: int, line: bytes) -> Charge:
     try:
         told = cast("dict[str, Any]", json.loads(line))
+        told["curve"] = tuple(float(x) for x in told.get("curve", ()))
         charge = Charge(**told)
-        well = isfinite(charge.rho) and charge.rho >= 0
+        well = all(isfinite(x) and x >= 0 for x in (charge.rho, *charge.curve))
+        well = well and len(charge.curve) in (0, len(ORDERS))
     except (ValueError, TypeError) as error:
         raise _altered(path, number) from error
     if not well:

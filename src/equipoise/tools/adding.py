@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from equipoise.analysis import Analysis
 from equipoise.cohort import Cohort
-from equipoise.errors import InputError
+from equipoise.errors import DisclosureError, InputError
 from equipoise.federation.identity import Identity, Peers
 from equipoise.protection import (
     Ahead,
@@ -79,6 +79,10 @@ class Adding:
     ) -> Sequence[Integers]:
         """Return one round's total, as the centre and every site accept it."""
         self.rounds += 1
+        if schema.sampling < 1:
+            raise DisclosureError(
+                "people are drawn by chance for sums under noise alone, which commands do not have"
+            )
         context = self._context(type(analysis).__name__)
         machines: dict[str, SiteMachine] = {}
         for cohort, (name, party) in zip(self.cohorts, self._parties.items(), strict=True):
