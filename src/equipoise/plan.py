@@ -6,8 +6,8 @@ a site keeps its files.
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeAlias, cast
 
 from equipoise.errors import ProtocolError
@@ -96,6 +96,10 @@ class Plan:
     lost_site: str = "end"
     privacy: Mapping[str, Any] | None = None
     keeper: Mapping[str, str] | None = None
+    # Asked for with every message, and a plan is never changed: each is computed once.
+    _digests: dict[str, bytes] = field(
+        default_factory=dict[str, bytes], init=False, repr=False, compare=False
+    )
 
     @property
     def id(self) -> str:
@@ -131,17 +135,23 @@ class Plan:
 
     def to_bytes(self) -> bytes:
         """Return the canonical JSON of the plan."""
-        content = asdict(self)
+        content: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        content["members"] = [asdict(member) for member in self.members]
         content["steps"] = [_step_to_json(step) for step in self.steps]
         return canonical(content)
 
     def digest(self) -> bytes:
         """Return the SHA-256 of the canonical JSON."""
-        return hashlib.sha256(self.to_bytes()).digest()
+        return self._once("plan", self.to_bytes)
 
     def members_digest(self) -> bytes:
         """Return the SHA-256 of the list of sites and keys."""
-        return hashlib.sha256(canonical([asdict(m) for m in self.members])).digest()
+        return self._once("members", lambda: canonical([asdict(m) for m in self.members]))
+
+    def _once(self, what: str, content: Callable[[], bytes]) -> bytes:
+        if what not in self._digests:
+            self._digests[what] = hashlib.sha256(content()).digest()
+        return self._digests[what]
 
     @staticmethod
     def from_bytes(data: bytes) -> "Plan":

@@ -15,6 +15,8 @@ from equipoise.artefacts import gwas_ssf
 from equipoise.ledger.audit import verify
 from study.small import cli
 
+pytestmark = pytest.mark.xdist_group("demo")  # one run serves all
+
 ROOT = Path(__file__).resolve().parents[2]
 SITES = ("CEU", "FIN", "GBR", "TSI")
 GENE = 24_367_099

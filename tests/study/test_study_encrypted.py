@@ -19,10 +19,13 @@ from equipoise.plan import KEEPER
 from equipoise.study import file
 from study.small import cli, edit, go, science
 
-pytestmark = pytest.mark.skipif(
-    not all(map(find_spec, ("tenseal", "zstandard"))),
-    reason="the extra 'encrypted' is not installed",
-)
+pytestmark = [
+    pytest.mark.xdist_group("encrypted"),  # one run serves all
+    pytest.mark.skipif(
+        not all(map(find_spec, ("tenseal", "zstandard"))),
+        reason="the extra 'encrypted' is not installed",
+    ),
+]
 
 NAME = "University of North"
 ASKED = f'kind = "encrypted"\nkeeper = "{NAME}"'

@@ -9,6 +9,8 @@ import pytest
 from equipoise.ledger.audit import verify
 from study.small import all_files, draw, edit, go, scores, write
 
+pytestmark = pytest.mark.xdist_group("options")  # one run serves all
+
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
