@@ -119,11 +119,6 @@ def check_protection(plan: Plan) -> None:
         raise ProtocolError("encrypted sums, and no others, have a key keeper")
     if plan.protection in HOMOMORPHIC and plan.lost_site != "end":
         raise ProtocolError(f"{plan.protection} sums need every site: a lost one ends the run")
-    if plan.protection != "noise" and any(_schema(step).sampling < 1 for step in plan.steps):
-        raise DisclosureError(
-            "a step draws its people by chance, which is for sums under noise alone: exact sums of"
-            " few people tell too much"
-        )
     if plan.protection == "noise" and any(step.figures for step in plan.steps):
         raise DisclosureError("figures by site have no noise; under noise no step may ask for them")
     try:

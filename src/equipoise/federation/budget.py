@@ -185,6 +185,11 @@ def _form(plan: Plan, step: Step, build: Build) -> Schema:
     form = analysis.schema(analysis.start())
     if form.size and step.rounds < 1:
         raise DisclosureError(f"the step {step.name} asks for sums in none of its rounds")
+    if form.sampling < 1 and plan.protection != "noise":
+        raise DisclosureError(
+            f"{step.name} draws its people by chance, which is for sums under noise alone: exact"
+            " sums over few people tell too much"
+        )
     for name, field in form.fields:
         if "fold" in field.over and field.shape[field.over.index("fold")] != plan.folds:
             raise DisclosureError(f"{step.name}: {name} has another number of folds than the plan")
