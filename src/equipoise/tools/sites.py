@@ -87,10 +87,15 @@ def _files(word: str | Path) -> list[Path]:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Return names that differ, from the files' own."""
+    """Return names that differ: the files' own, else their folders', else numbered.
+
+    >>> _names([Path("north/genotypes.bed"), Path("south/genotypes.bed")])
+    ['north', 'south']
+    """
     stems = [path.name.split(".")[0] or f"site{i + 1}" for i, path in enumerate(paths)]
-    if len(set(stems)) == len(stems):
-        return stems
+    for names in (stems, [path.parent.name for path in paths]):
+        if len(set(names)) == len(names) and all(names):
+            return names
     return [f"{stem}-{i + 1}" for i, stem in enumerate(stems)]
 
 
