@@ -8,9 +8,10 @@ import polars as pl
 import pytest
 
 from study.small import cli
+from tools.risk_people import people, write
 from tools.test_associate import M, N, Study
 
-COMMANDS = ("associate", "pca", "qc", "relatedness", "score", "convert", "simulate")
+COMMANDS = ("associate", "pca", "qc", "relatedness", "score", "convert", "simulate", "train")
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +150,63 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     told = cli(command, "--help")
     assert told.code == 0
     assert f"Example: equipoise {command}" in told.out
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
+    """Return the options that name three sites' files, and what is predicted."""
+    files = write(tmp_path_factory.mktemp("sites"), people(), sites=3)
+    each = [("--genotypes", f, "--phenotypes", f.with_suffix(".tsv")) for f in files]
+    return (*(word for words in each for word in words), "--trait", "trait", "--covariates", "age")
+
+
+def test_train_shows_the_network_beside_the_linear_model(
+    sites: tuple[object, ...], tmp_path: Path
+) -> None:
+    pytest.importorskip("jax")
+    out = tmp_path / "out"
+    told = cli("train", *sites, "--out", out, "--network", "--network-width", "2")
+    assert (told.code, told.err) == (0, "")
+    said = json.loads((out / "training.json").read_text("utf-8"))
+    network = said["network"]
+    assert network == json.loads((out / "network.json").read_text("utf-8"))
+    assert said["shares"]["test"] == 0.34
+    assert network["recommendation"] in told.out
+    columns, most = network["columns"], network["rounds"]["most"]
+    assert columns["told"] == 4 * network["rounds"]["run"] <= columns["allowed"]
+    assert most == columns["allowed"] // 4 < 60
+    assert f"of {most} that the people allow (60 asked)" in told.out
+    assert f"{columns['told']} columns told, of {columns['allowed']} allowed" in told.out
+    assert (out / "network" / "network.safetensors").exists()
+    assert network["recommendation"] in (out / "report.html").read_text("utf-8")
+
+
+def test_train_says_nothing_of_a_network_that_was_not_asked_for(
+    sites: tuple[object, ...], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    told = cli("train", *sites, "--out", out, "--json").json
+    assert (told["network"], told["shares"]["test"]) == (None, 0.16)
+    assert not list(out.glob("network*"))
+    assert "Gene network" not in (out / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--genes", "GRCh38"), 2, "--genes is for the gene network; give --network as well"),
+        (("--gene-margin", "5"), 2, "--gene-margin is for the gene network"),
+        (("--network", "--test", ".05"), 2, "raise --test"),
+        (("--network", "--genes", "no.gff3"), 2, "no such file"),
+        (("--network",), 3, "take a smaller --network-width"),
+    ],
+)
+def test_train_refuses_a_network_clearly_and_writes_nothing(
+    sites: tuple[object, ...], tmp_path: Path, options: tuple[str, ...], code: int, said: str
+) -> None:
+    if "--network" in options:
+        pytest.importorskip("jax")
+    told = cli("train", *sites, "--out", tmp_path / "out", *options)
+    assert told.code == code
+    assert said in told.err
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ WIDTH = 2
 TEST = 0.34
 
 
-def planted(seed: int, n: int) -> People:
+def planted(seed: int, n: int = 9000) -> People:
     """Return people of one group with an interaction of two variants, which no score has."""
     draw = np.random.default_rng(seed)
     dosage = draw.binomial(2, 0.4, (n, 40)).astype(np.float64)
@@ -168,13 +169,13 @@ def test_too_few_rounds_are_refused_before_anything_is_trained(
     asking = request(files)
     told: list[float] = []
     with pytest.raises(DisclosureError, match="tells 8 columns"):
-        train(asking, told.append, lambda cohorts: refuse(wide, asking, cohorts))
+        train(asking, told.append, partial(refuse, wide, asking))
     assert told == []
 
 
 @pytest.mark.parametrize("binary", [False, True])
 def test_an_interaction_is_found_and_the_folder_says_so(binary: bool, tmp_path: Path) -> None:
-    (path,) = write(tmp_path, planted(3, 9000 if binary else 4000), sites=1)
+    (path,) = write(tmp_path, planted(3), sites=1)
     asking = request([path], groups="", binary=binary, trait="sick" if binary else "trait")
     with one_blas_thread():
         trained = train(asking, quiet)
@@ -314,6 +315,18 @@ def test_genes_of_a_table_are_read_and_named(
     }
 
 
+def test_a_table_of_other_places_is_refused_before_anything_is_trained(
+    files: list[Path], tmp_path: Path
+) -> None:
+    table = tmp_path / "genes.bed"
+    table.write_text("NC_000001.11\t900\t5500\tA\n")
+    asking, told = request(files), list[float]()
+    own = asked(str(table), 0, 30, WIDTH, request=asking, build="NR")
+    with pytest.raises(InputError, match="no gene of the table has a variant"):
+        train(asking, told.append, partial(refuse, own, asking))
+    assert told == []
+
+
 def test_the_table_of_the_package_is_for_its_own_build(files: list[Path]) -> None:
     for name in ("NR", "GRCh38", "hg38"):
         own = asked("GRCh38", 500, 60, 8, request=request(files), build=name)
@@ -330,6 +343,7 @@ def test_the_table_of_the_package_is_for_its_own_build(files: list[Path]) -> Non
         (("", 10, 60, 8), {}, "--gene-margin widens the genes of a table"),
         (("no.bed", 0, 60, 8), {}, "no such file"),
         (("genes.txt", 0, 60, 8), {}, "name it .gff3 or .bed"),
+        (("GRCh37", 0, 60, 8), {}, "GRCh37 comes with the package; expected GRCh38"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_trained(
@@ -352,14 +366,19 @@ def test_parts_that_are_too_small_are_refused(trained: Trained, files: list[Path
         return found
 
     narrow = Asked(width=WIDTH)
-    refuse(narrow, replace(asking, binary=True), with_traits({TRAIN: 0.5, STOP: 0.5, COMPARE: 0.5}))
+    refuse(
+        narrow,
+        replace(asking, binary=True),
+        trained.sites,
+        with_traits({TRAIN: 0.5, STOP: 0.5, COMPARE: 0.5}),
+    )
     for rare in ({TRAIN: 0.5, STOP: 0.02, COMPARE: 0.5}, {TRAIN: 0.5, STOP: 0.5, COMPARE: 0.99}):
         with pytest.raises(InputError, match=f"needs {LEAST_PEOPLE} with the trait"):
-            refuse(narrow, replace(asking, binary=True), with_traits(rare))
+            refuse(narrow, replace(asking, binary=True), trained.sites, with_traits(rare))
     late = [replace(c, fold=np.where(c.fold == 20, 9, c.fold)) for c in trained.cohorts]
     late = [replace(c, fold=np.where(c.fold > 15, 9, c.fold)) for c in late]
     with pytest.raises(InputError, match="fewer than half"):
-        refuse(narrow, asking, late)
+        refuse(narrow, asking, trained.sites, late)
 
 
 def test_without_jax_the_error_says_what_to_install(

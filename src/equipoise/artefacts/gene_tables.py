@@ -5,9 +5,14 @@ ends in; of features of the wanted types are read the sequence, the ends, and of
 `Name`, else `gene_name`, `gene` or `ID`. BED (GA4GH BEDv1.0): at least four columns, parted by
 tabs or blanks, the start 0-based and the end not in it. Names of chromosomes lose `chr`, and a
 version such as NC_000001.11 is refused by whoever matches it: give a table that says 1.
+
+One table comes with the package, `bundled("GRCh38")`: the genes of Ensembl release 110 on
+chromosomes 1 to 22, X, Y and MT, of every kind that Ensembl names. Its first line says where it
+is from and under which licence; `scripts/bundled_genes.py` makes it.
 """
 
 from collections.abc import Callable, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import unquote
@@ -18,6 +23,9 @@ from equipoise.artefacts.gwas_reading import contents
 from equipoise.errors import InputError, Problem
 
 COLUMNS: Final = {"gene": pl.String, "chromosome": pl.String, "first": pl.Int64, "last": pl.Int64}
+
+BUNDLED: Final = {"GRCh38": "genes_GRCh38.bed.gz"}
+"""The tables that come with the package, by genome build."""
 
 MOST_PROBLEMS: Final = 20
 """Wrong lines that are told of one file."""
@@ -58,6 +66,24 @@ def read(path: Path, types: Sequence[str] = ("gene",)) -> pl.DataFrame:
             Problem(str(path), None, f"no {kinds}", _EXPECTED, "give the table of another source")
         )
     return pl.DataFrame(rows, schema=COLUMNS, orient="row")
+
+
+def bundled(build: str) -> pl.DataFrame:
+    """Return the genes of the table of a genome build that comes with the package, as `read` does.
+
+    InputError for a build without one.
+
+    >>> bundled("GRCh38").filter(pl.col("gene") == "APOE").row(0)
+    ('APOE', '19', 44905791, 44909393)
+    """
+    if build not in BUNDLED:
+        raise InputError(
+            f"no table of genes of the build {build} comes with the package; expected"
+            f" {' or '.join(BUNDLED)}; give a GFF3 or BED file of {build}"
+        )
+    held = resources.files("equipoise").joinpath("data", BUNDLED[build])
+    with resources.as_file(held) as path:
+        return read(path)
 
 
 def _rows(path: Path, row: Callable[[str], Row | None]) -> list[Row]:

@@ -5,6 +5,9 @@ type, shape and place, then the numbers, little-endian. `model.json` names the f
 and the SHA-256 of the arrays' file and of what it describes itself: a file that was cut short,
 altered, or saved with another is not read. They protect from accidents. A model of somebody else
 is believed because it is signed, not because it fits its own digests.
+
+A model of another kind has another `name`, by which its two files and its format are called: no
+reader takes one kind for another.
 """
 
 import hashlib
@@ -22,9 +25,11 @@ from safetensors.numpy import save as save_arrays
 
 from equipoise.errors import InputError, Problem
 
-ARRAYS: Final = "model.safetensors"
-DESCRIPTION: Final = "model.json"
-FORMAT: Final = "equipoise model"
+NAME: Final = "model"
+"""Of the two files, unless they are of another kind of model."""
+
+ARRAYS: Final = f"{NAME}.safetensors"
+DESCRIPTION: Final = f"{NAME}.json"
 VERSION: Final = 1
 
 _AS_SAVED: Final = "take the folder as it was saved, or save the model again"
@@ -32,7 +37,12 @@ _TYPES: Final = ("float64", "int64", "int32", "uint8")
 """Of arrays; whatever else is refused when it is saved."""
 
 
-def save(folder: Path, arrays: Mapping[str, NDArray[Any]], described: Mapping[str, Any]) -> None:
+def save(
+    folder: Path,
+    arrays: Mapping[str, NDArray[Any]],
+    described: Mapping[str, Any],
+    name: str = NAME,
+) -> None:
     """Write the two files, each whole or not at all.
 
     described  what JSON holds exactly: text, whole numbers, finite numbers, lists, mappings
@@ -40,25 +50,25 @@ def save(folder: Path, arrays: Mapping[str, NDArray[Any]], described: Mapping[st
     Where that breaks off, an older model stays, or, between the two files, one that `load`
     refuses. ValueError for arrays of another type and for numbers that are not finite.
     """
-    data = save_arrays({name: _checked(name, array) for name, array in arrays.items()})
+    data = save_arrays({key: _checked(key, array) for key, array in arrays.items()})
     head = {
-        "format": FORMAT,
+        "format": _format(name),
         "version": VERSION,
         "sha256": {"arrays": _digest(data), "model": _digest(_canonical(described))},
         "model": dict(described),
     }
     text = json.dumps(head, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
-    _write({folder / ARRAYS: data, folder / DESCRIPTION: text.encode()})
+    _write({folder / f"{name}.safetensors": data, folder / f"{name}.json": text.encode()})
 
 
-def load(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def load(folder: Path, name: str = NAME) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Return the arrays and what else was saved; InputError where they are not as saved."""
-    head = _head(folder / DESCRIPTION)
-    path = folder / ARRAYS
+    head = _head(folder / f"{name}.json", _format(name))
+    path = folder / f"{name}.safetensors"
     data = _bytes(path)
     if _digest(data) != head["sha256"]["arrays"]:
-        found = f"other arrays than {DESCRIPTION} names, or a file cut short"
+        found = f"other arrays than {name}.json names, or a file cut short"
         raise _problem(path, found, "the file saved with it", _AS_SAVED)
     try:
         return load_arrays(data), head["model"]
@@ -66,15 +76,19 @@ def load(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         raise _problem(path, "no arrays that can be read", "safetensors", _AS_SAVED) from None
 
 
-def _head(path: Path) -> dict[str, Any]:
-    """Return what `model.json` holds, its form and its own digest checked."""
+def _format(name: str) -> str:
+    return f"equipoise {name}"
+
+
+def _head(path: Path, form: str) -> dict[str, Any]:
+    """Return what the description holds, its form and its own digest checked."""
     try:
         found: Any = json.loads(_bytes(path).decode(), parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise _problem(path, "no JSON, or cut short", "a saved model's", _AS_SAVED) from None
     head = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-    if head.get("format") != FORMAT:
-        raise _problem(path, "another format", f'"format": "{FORMAT}"', "choose a saved model")
+    if head.get("format") != form:
+        raise _problem(path, "another format", f'"format": "{form}"', "choose a saved model")
     if head.get("version") != VERSION:
         remedy = "read it with the package that saved it, and save it again"
         raise _problem(path, "a model of another version", f"version {VERSION}", remedy)

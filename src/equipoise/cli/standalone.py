@@ -4,7 +4,6 @@ What they compute with takes longer to import than the command line itself, so i
 by each command when it runs.
 """
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,19 +11,11 @@ import typer
 
 from equipoise.cli.encrypted_scoring import score
 from equipoise.cli.leaking import leakage
+from equipoise.cli.modelling import train
+from equipoise.cli.options import AsJson, Genotypes, Phenotypes, Threads, limit_threads, names_of
 from equipoise.cli.simulating import simulate
 from equipoise.errors import InputError
-from equipoise.native import THREADS
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Genotypes = Annotated[
-    list[str],
-    typer.Option(
-        "--genotypes",
-        help="A site's genotypes, once for each site; its files by chromosome parted by commas.",
-    ),
-]
-Threads = Annotated[int, typer.Option("--threads", min=1, help="How many threads compute.")]
 Scheduler = Annotated[
     str | None,
     typer.Option("--executor", help="Workers of dask instead of threads: dask://HOST:PORT."),
@@ -33,10 +24,7 @@ Scheduler = Annotated[
 
 def associate(
     genotypes: Genotypes,
-    phenotypes: Annotated[
-        list[Path],
-        typer.Option("--phenotypes", help="A table with IID: one for each site, or one for all."),
-    ],
+    phenotypes: Phenotypes,
     trait: Annotated[list[str], typer.Option("--trait", help="A column; may be repeated.")],
     out: Annotated[Path, typer.Option("--out", help="The table to write, GWAS-SSF.")],
     covariates: Annotated[str, typer.Option("--covariates", help="Columns, by commas.")] = "",
@@ -68,7 +56,7 @@ def associate(
     as_json: AsJson = False,
 ) -> None:
     """Test every variant for association with a trait, at one site or over several."""
-    _limit_threads(threads)
+    limit_threads(threads)
     from equipoise.cli.associating import associate_and_tell
     from equipoise.tools.associate import Request
     from equipoise.tools.association_files import Wanted
@@ -76,7 +64,7 @@ def associate(
 
     files = Wanted(build, report, plots, tuple(ld_scores or ()))
     request = Request(
-        tuple(genotypes), tuple(phenotypes), tuple(trait), _names(covariates), out, binary, protection, threads,
+        tuple(genotypes), tuple(phenotypes), tuple(trait), names_of(covariates), out, binary, protection, threads,
         executor, files, Limits(maf, call_rate, hwe), firth, whole_genome,
     )  # fmt: skip
     associate_and_tell(request, as_json)
@@ -116,7 +104,7 @@ def pca(
     as_json: AsJson = False,
 ) -> None:
     """Find principal components of ancestry, at one site or over several."""
-    _limit_threads(threads)
+    limit_threads(threads)
     from equipoise.cli.principal import Asked, components_and_tell
     from equipoise.tools.pca import Request
     from equipoise.tools.pruning import Window
@@ -170,7 +158,7 @@ def qc(
     as_json: AsJson = False,
 ) -> None:
     """Look at the quality of genotypes: tables by variant and person, and a page."""
-    _limit_threads(threads)
+    limit_threads(threads)
     from equipoise.cli.qualifying import qualify_and_tell
     from equipoise.tools.executors import executor
 
@@ -187,74 +175,6 @@ def qc(
         )
 
 
-def train(
-    genotypes: Genotypes,
-    phenotypes: Annotated[
-        list[Path],
-        typer.Option("--phenotypes", help="A table with IID: one for each site, or one for all."),
-    ],
-    trait: Annotated[str, typer.Option("--trait", help="The column to predict.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder to write; it must be new.")],
-    groups: Annotated[
-        str, typer.Option("--groups", help="A column of ancestry groups, each fitted by itself.")
-    ] = "",
-    covariates: Annotated[str, typer.Option("--covariates", help="Columns, by commas.")] = "",
-    components: Annotated[
-        str, typer.Option("--components", help="Covariates that are components of ancestry.")
-    ] = "",
-    binary: Annotated[bool, typer.Option("--binary", help="The trait is yes or no.")] = False,
-    name: Annotated[str, typer.Option("--name", help="What the model is called.")] = "",
-    build: Annotated[str, typer.Option("--build", help="GRCh37 or GRCh38.")] = "NR",
-    tuning: Annotated[float, typer.Option("--tuning", help="Share of people who tune.")] = 0.15,
-    test: Annotated[float, typer.Option("--test", help="Share of people who test.")] = 0.15,
-    maf: Annotated[float, typer.Option("--maf", help="Least minor allele frequency.")] = 0.01,
-    seed: Annotated[int, typer.Option("--seed", help="Of who trains, tunes and tests.")] = 1,
-    protection: Annotated[
-        str | None, typer.Option("--protection", help="Of sums: masked (from 3 sites) or clear.")
-    ] = None,
-    reference_ld: Annotated[
-        list[str] | None,
-        typer.Option("--reference-ld", help="GROUP=FILE: genotypes to borrow linkage from."),
-    ] = None,
-    note: Annotated[
-        list[str] | None, typer.Option("--note", help="A sentence for the page; may be repeated.")
-    ] = None,
-    threads: Threads = 1,
-    as_json: AsJson = False,
-) -> None:
-    """Train a risk model for several ancestries, at one site or over several."""
-    _limit_threads(threads)
-    from equipoise.cli.training import train_and_tell
-    from equipoise.tools.train_people import Request
-
-    request = Request(
-        tuple(genotypes), tuple(phenotypes), trait, _names(covariates), groups, binary, tuning, test,
-        maf, seed, protection, threads, dict(map(_reference, reference_ld or ())),
-    )  # fmt: skip
-    train_and_tell(
-        request,
-        out,
-        name=name or out.name,
-        genome_build=build,
-        components=_names(components),
-        notes=tuple(note or ()),
-        as_json=as_json,
-    )
-
-
-def _reference(words: str) -> tuple[str, str]:
-    """Return the group and the file that GROUP=FILE names."""
-    group, parted, file = words.partition("=")
-    if not (group and parted and file):
-        raise InputError(f"--reference-ld {words}; expected GROUP=FILE; correct it")
-    return group, file
-
-
-def _names(words: str) -> tuple[str, ...]:
-    """Return what commas part."""
-    return tuple(name for name in words.split(",") if name)
-
-
 def relatedness(
     genotypes: Genotypes,
     out: Annotated[Path, typer.Option("--out", help="The table of pairs to write.")],
@@ -268,7 +188,7 @@ def relatedness(
     as_json: AsJson = False,
 ) -> None:
     """Find relatives by KING-robust kinship, within each site."""
-    _limit_threads(threads)
+    limit_threads(threads)
     from equipoise.cli.relating import relate_and_tell
     from equipoise.tools.executors import executor
 
@@ -276,14 +196,6 @@ def relatedness(
         relate_and_tell(
             genotypes, out, cutoff=cutoff, apart=unrelated, executor=pool, as_json=as_json
         )
-
-
-def _limit_threads(threads: int) -> None:
-    """Have libraries use no more threads than asked for; before they are first imported."""
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    os.environ.setdefault(THREADS, str(threads))
-    os.environ.setdefault("POLARS_MAX_THREADS", str(threads))
 
 
 EXAMPLES: Final[dict[Any, str]] = {

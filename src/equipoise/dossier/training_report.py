@@ -6,11 +6,13 @@ from typing import Any
 from markupsafe import Markup
 
 from equipoise.dossier import svg
+from equipoise.dossier.losses import losses
 from equipoise.dossier.templating import environment, own, policy
 
 _STYLE = """
 td.bars { min-width: 9rem; }
 tr.ended th, tr.ended td { font-weight: 600; }
+.axes.low { height: 13rem; }
 """
 
 
@@ -40,7 +42,10 @@ def render(content: Mapping[str, Any]) -> str:
         }
         for group in content["groups"]
     ]
-    return page.render(content=content, groups=groups, most=most, style=style, policy=policy(style))
+    curve = losses(content["network"]) if content["network"] else None
+    return page.render(
+        content=content, groups=groups, most=most, curve=curve, style=style, policy=policy(style)
+    )
 
 
 def share_bar(figure: Mapping[str, Any], most: float) -> Markup:

@@ -1,7 +1,8 @@
 """From intervals of genes to the variants that a gene network reads by gene.
 
-No table of genes comes with the package: which one is right depends on the genome build and on
-the study. Where none is given, `tiles` takes runs of neighbouring variants for genes.
+Which table of genes is right depends on the genome build and on the study; `artefacts.gene_tables`
+reads one, and has one of GRCh38. Where none is given, `tiles` takes runs of neighbouring variants
+for genes.
 """
 
 from collections.abc import Iterable, Sequence

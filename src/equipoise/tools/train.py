@@ -43,6 +43,7 @@ from equipoise.tools.train_people import (
     STRATUM,
     Request,
     cohorts_of,
+    folds_of,
     groups_of,
     people_of,
     refuse_small,
@@ -88,8 +89,14 @@ class Trained:
     summary: dict[str, Any]
 
 
-def train(request: Request, at: Callable[[float], None]) -> Trained:
+def train(
+    request: Request,
+    at: Callable[[float], None],
+    people_known: Callable[[Sites, Sequence[Cohort]], None] | None = None,
+) -> Trained:
     """Return a trained model; `at` is told the share done.
+
+    people_known  is shown the sites and their people before the first sum, to refuse them
 
     Raises InputError for wrong input, DisclosureError where sums would tell too much.
     """
@@ -101,6 +108,8 @@ def train(request: Request, at: Callable[[float], None]) -> Trained:
     counts = np.array([np.bincount(n, minlength=len(groups)) for n in number], np.int64)
     refuse_small(groups, counts)
     cohorts = cohorts_of(request, sites, people, columns, number)
+    if people_known:
+        people_known(sites, cohorts)
     protection = request.protection or ("masked" if len(sites.sites) > 2 else "clear")
     with executor(request.threads) as pool:
         adding = Adding(cohorts, protection if len(sites.sites) > 1 else "clear")
@@ -161,7 +170,7 @@ def _form(
     cohorts: Sequence[Cohort],
     groups: Sequence[str],
 ) -> RiskForm:
-    tuning, test = (max(ceil(FOLDS * share), 0) for share in (request.tuning, request.test))
+    tuning, test = folds_of(request)
     if tuning < LEAST_TUNING or tuning + test > FOLDS // 2:
         raise InputError(
             f"--tuning {request.tuning:g} and --test {request.test:g}; expected at least"

@@ -1,4 +1,4 @@
-"""What `equipoise train` writes: the model, a scoring file for each group, accuracy, a page."""
+"""What `equipoise train` writes: the models, a scoring file for each group, accuracy, a page."""
 
 import csv
 import io
@@ -15,23 +15,29 @@ from equipoise.dossier import training_report
 from equipoise.solvers.accuracy import Accuracy, liability_r2
 from equipoise.solvers.risk_baselines import METHODS
 from equipoise.solvers.risk_paths import Convergence
+from equipoise.tools import network_files
 from equipoise.tools.model_files import save, write_score
 from equipoise.tools.quality_files import refuse_full
 from equipoise.tools.train import Trained
 from equipoise.tools.train_model import Built
+from equipoise.tools.train_network import Network
 
 LEAST_SHOWN: Final = 5
 
 
 def write(
-    folder: Path, trained: Trained, built: Built, notes: tuple[str, ...] = ()
+    folder: Path,
+    trained: Trained,
+    built: Built,
+    notes: tuple[str, ...] = (),
+    network: Network | None = None,
 ) -> dict[str, Any]:
     """Write the folder whole or not at all, and return the content of its `training.json`.
 
     InputError where the folder is there already and holds anything.
     """
     refuse_full(folder)
-    content = summary(trained, built, notes)
+    content = summary(trained, built, notes, network)
     partial = folder.with_name(folder.name + ".partial")
     rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -39,6 +45,11 @@ def write(
         save(partial / "model", built.model)
         for group in trained.groups:
             write_score(partial / f"weights.{_plain(group)}.txt", built.model, group)
+        if network:
+            own = network_files.model_of(trained, network, built.model.build)
+            network_files.save(partial / network_files.NAME, own)
+            told = json.dumps(content["network"], indent=1)
+            write_whole(partial / "network.json", [told + "\n"])
         write_whole(partial / "accuracy.tsv", [_table(content)])
         write_whole(partial / "training.json", [json.dumps(content, indent=1) + "\n"])
         write_whole(partial / "report.html", [training_report.render(content)])
@@ -51,7 +62,9 @@ def write(
     return content
 
 
-def summary(trained: Trained, built: Built, notes: tuple[str, ...]) -> dict[str, Any]:
+def summary(
+    trained: Trained, built: Built, notes: tuple[str, ...], network: Network | None = None
+) -> dict[str, Any]:
     """Return what there is to say of a training, for JSON."""
     request, form = trained.request, trained.form
     several = len(trained.sites.sites) > 1
@@ -95,6 +108,7 @@ def summary(trained: Trained, built: Built, notes: tuple[str, ...]) -> dict[str,
             for name, own in built.model.sites.items()
         },
         "adjustment": _adjustment(trained, built),
+        "network": network_files.summary(network) if network else None,
         **trained.summary,
     }
 

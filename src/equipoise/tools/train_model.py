@@ -7,15 +7,11 @@ were fitted afterwards, which squared correlations do not see.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import add
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.analyses.absolute_risk import AbsoluteRisk
-from equipoise.analyses.risk_steps import PART, SCORE
 from equipoise.analyses.score_adjustment import AdjustedScore, ScoreAdjustment
 from equipoise.analysis import Figure
 from equipoise.cohort import Cohort
@@ -23,16 +19,23 @@ from equipoise.errors import InputError
 from equipoise.models.polygenic import BINARY, QUANTITATIVE, ModelVariants, PolygenicModel
 from equipoise.solvers.absolute_risk import Calibration, shares
 from equipoise.solvers.sparse_weights import SparseWeights
-from equipoise.solvers.stack import best_ridge, ridge
 from equipoise.tools.adding import Adding
 from equipoise.tools.model_files import sites_of
 from equipoise.tools.train import Trained
 from equipoise.tools.train_people import STRATUM
+from equipoise.tools.train_scores import (
+    MOST_SCORE,
+    STANDARD,
+    mixture_of,
+    protection_of,
+    scales,
+    spread_of,
+    stack_of,
+    tested,
+    trait_mean,
+)
 
 Array = NDArray[np.float64]
-
-STANDARD: Final = "standardised_risk"
-_BOUND: Final = 16.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,12 @@ def build(trained: Trained, name: str, genome_build: str, components: tuple[str,
     frequencies, listed = known["frequency"], trained.sites.variants
     candidates = known["refined_joint"].weights
     unit = known["linkage"].deviation * float(trained.columns.scale[0])
-    mixture = known["refined_stack"].mixture[:, : len(candidates.labels)].T
+    mixture = mixture_of(trained)
     # Sums are of scores about the mean dosage; a model's scores are of dosages themselves.
     mean = np.where(frequencies.used, 2 * np.nan_to_num(frequencies.frequency), 0.0)
     shift = _products(candidates, mean)
-    spread = _spread(trained, mixture)
-    cohorts = _standardised(trained, spread)
+    spread = spread_of(trained)
+    cohorts = tested(trained, spread)
     risks, figures = _risks(trained, cohorts)
     adjusted = _adjusted(trained, cohorts, components) if components else None
     model = PolygenicModel(
@@ -84,7 +87,7 @@ def build(trained: Trained, name: str, genome_build: str, components: tuple[str,
         mixture=mixture * unit,
         shares=np.stack(
             [
-                shares(_stack(trained, s)[: len(mixture)], spread.candidate_deviation[:, s])
+                shares(stack_of(trained, s)[: len(mixture)], spread.candidate_deviation[:, s])
                 for s in range(groups)
             ],
             axis=1,
@@ -101,68 +104,12 @@ def build(trained: Trained, name: str, genome_build: str, components: tuple[str,
     return Built(model, figures, adjusted)
 
 
-@dataclass(frozen=True, slots=True)
-class _Spread:
-    """Means and standard deviations of scores about the mean dosage, in tuning people.
-
-    centre, deviation  (g,) of each group's score, in standard deviations of the trait
-    candidate_centre, candidate_deviation  (k, g) of each candidate
-    """
-
-    centre: Array
-    deviation: Array
-    candidate_centre: Array
-    candidate_deviation: Array
-
-
-def _stack(trained: Trained, s: int) -> Array:
-    """Return how the ridge stack of a group mixes candidates, taken or not: (k,).
-
-    A group that ends with one candidate alone is no surer of it for that.
-    """
-    folds = trained.known["refined_joint_scored"].of(s)
-    return ridge(reduce(add, folds), best_ridge(folds)).weights
-
-
-def _spread(trained: Trained, mixture: Array) -> _Spread:
-    totals, k = trained.known["refined_joint_scored"], len(mixture)
-    found: list[tuple[float, float, Array, Array]] = []
-    for s in range(len(trained.groups)):
-        folds = totals.of(s)
-        c, n = folds[0].covariates, sum(fold.people for fold in folds)
-        gram = np.sum([fold.gram for fold in folds], axis=0) / n
-        mean, square = gram[0, c : c + k], gram[c : c + k, c : c + k]
-        own = mixture[:, s]
-        centre = float(own @ mean)
-        deviation = float(np.sqrt(max(own @ square @ own - centre**2, 0.0)))
-        each = np.sqrt(np.maximum(np.diagonal(square) - mean**2, 0.0))
-        found.append((centre, deviation if deviation > 0 else 1.0, mean, each))
-    centres, deviations, means, sizes = zip(*found, strict=True)
-    return _Spread(
-        np.array(centres), np.array(deviations), np.stack(means, axis=1), np.stack(sizes, axis=1)
-    )
-
-
 def _products(candidates: SparseWeights, mean: Array) -> Array:
     """Return each candidate's score of mean dosages, (k,)."""
     rows = np.repeat(np.arange(len(mean)), np.diff(candidates.starts))
     terms = candidates.weight * mean[rows]
     found = np.bincount(candidates.candidate, terms, len(candidates.labels))
     return np.asarray(found, np.float64)
-
-
-def _standardised(trained: Trained, spread: _Spread) -> tuple[Cohort, ...]:
-    """Return the test people with their score in standard deviations of their group."""
-    form, found = trained.form, list[Cohort]()
-    for cohort in trained.cohorts:
-        here = np.flatnonzero(cohort.column(PART) == form.test_part)
-        columns = {name: values[here] for name, values in cohort.columns.items()}
-        group = columns[STRATUM].astype(np.int64)
-        score = (columns[SCORE] - spread.centre[group]) / spread.deviation[group]
-        standard = {STANDARD: np.clip(score, -_BOUND, _BOUND)}
-        part = replace(cohort, rows=cohort.rows[here], fold=cohort.fold[here], columns=columns)
-        found.append(part.with_columns(standard))
-    return tuple(found)
 
 
 def _risks(
@@ -175,12 +122,12 @@ def _risks(
         trait=form.trait,
         score=STANDARD,
         covariates=form.covariates,
-        bounds=(_BOUND, *form.bounds),
+        bounds=(MOST_SCORE, *form.bounds),
         group=STRATUM,
         groups=len(trained.groups),
         binary=trained.request.binary,
     )
-    result = Adding(cohorts, _protection(trained)).run(analysis)
+    result = Adding(cohorts, protection_of(trained)).run(analysis)
     figures = {
         site.name: dict(analysis.figures(cohort, result))
         for site, cohort in zip(trained.sites.sites, cohorts, strict=True)
@@ -194,17 +141,14 @@ def _as_they_come(trained: Trained, made: Calibration) -> Calibration:
     if made.reason:
         return made
     columns = trained.columns
-    values = np.concatenate([people.values for people in trained.people])
-    names = [trained.request.trait, *trained.request.covariates]
-    place = [names.index(name) for name in columns.covariates]
-    means, spreads = values[:, place].mean(axis=0), values[:, place].std(axis=0)
-    terms = np.eye(2 + len(place))
+    means, spreads = scales(trained)
+    terms = np.eye(2 + len(means))
     terms[2:, 2:] = np.diag(1 / spreads)
     terms[0, 2:] = -means / spreads
     scale = 1.0 if made.binary else float(columns.scale[0])
     coefficients = scale * (terms @ made.coefficients)
     if not made.binary:
-        coefficients[0] += float(values[:, 0].mean())
+        coefficients[0] += trait_mean(trained)
     return replace(
         made,
         coefficients=coefficients,
@@ -229,14 +173,9 @@ def _adjusted(
         trait=form.trait,
         score=STANDARD,
         components=components,
-        bounds=(_BOUND, form.bounds[-1]),
+        bounds=(MOST_SCORE, form.bounds[-1]),
         group=STRATUM,
         groups=len(trained.groups),
         binary=trained.request.binary,
     )
-    return Adding(cohorts, _protection(trained)).run(analysis)
-
-
-def _protection(trained: Trained) -> str:
-    said = trained.summary["protection"]
-    return "clear" if said == "none needed" else str(said)
+    return Adding(cohorts, protection_of(trained)).run(analysis)

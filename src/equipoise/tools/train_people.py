@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +55,12 @@ class Request:
     protection: str | None = None
     threads: int = 1
     references: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def folds_of(request: Request) -> tuple[int, int]:
+    """Return how many folds of people tune, and how many test."""
+    tuning, test = (max(ceil(FOLDS * share), 0) for share in (request.tuning, request.test))
+    return tuning, test
 
 
 def people_of(request: Request) -> tuple[Sites, tuple[Matched, ...], list[list[str]]]:
