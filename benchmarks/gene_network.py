@@ -232,7 +232,7 @@ def main() -> None:
             print(json.dumps(found, indent=1))
             return
         handed_over(prefix, folder, people)
-        script = str(Path(__file__).with_name("gene_network_torch.py"))
+        script = str(Path(__file__).with_name("outside") / "gene_network_torch.py")
         files = [str(folder / "data.npz"), str(folder / "dosages.npy")]
         runs = {
             size: [called([str(options.torch), script, *files, str(size)]) for _ in range(REPEATS)]

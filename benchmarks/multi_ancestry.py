@@ -39,7 +39,7 @@ def peer(study: Study, python: str) -> tuple[dict[str, float], object]:
         np.save(folder / "trait.npy", np.concatenate([study.trait[r] for r in training]))
         sizes = [r.stop - r.start for r in training]
         np.save(folder / "group.npy", np.repeat(np.arange(len(GROUPS)), sizes))
-        script = Path(__file__).with_name("adelie_pooled.py")
+        script = Path(__file__).with_name("outside") / "adelie_pooled.py"
         command = [python, str(script), str(folder)]
         told = subprocess.run(command, check=True, capture_output=True, text=True)
         betas = np.load(folder / "betas.npy", allow_pickle=False)

@@ -258,7 +258,7 @@ def peer(folder: Path, python: str, variants: int, threads: int) -> dict[str, An
         for start in range(0, variants, 2000):
             made[:, start : start + 2000] = decode(data[start : start + 2000], n)[:, train].T
         made.flush()
-    script = Path(__file__).with_name("adelie_pooled.py")
+    script = Path(__file__).with_name("outside") / "adelie_pooled.py"
     command = [python, str(script), str(folder), "--lasso", "--threads", str(threads)]
     command += ["--dosage", "training.npy"]
     told = subprocess.run(command, check=True, capture_output=True, text=True)

@@ -1,6 +1,6 @@
 """One epoch of the gene network in torch: called by gene_network.py with an environment of its own.
 
-    python gene_network_torch.py data.npz dosages.npy batch
+    PYTHON benchmarks/outside/gene_network_torch.py data.npz dosages.npy batch
 
 The summed gradient over everybody, batch by batch, and one step of Adam, as the other side takes
 it. `dosages.npy` is int8, (people, variants), genes of equal numbers of variants one after the

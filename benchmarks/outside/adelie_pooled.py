@@ -1,6 +1,6 @@
 """Pooled individual-level elastic net by adelie, run in an environment of its own.
 
-    PYTHON benchmarks/adelie_pooled.py FOLDER [--lasso] [--threads 1] [--dosage dosage.npy]
+    PYTHON benchmarks/outside/adelie_pooled.py FOLDER [--lasso] [--threads 1] [--dosage dosage.npy]
 
 Reads dosage.npy (people, variants) int8, trait.npy (people,) and group.npy (people,) of FOLDER;
 writes betas.npy (candidates, variants) per copy, and prints the seconds it took. Columns
