@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -277,6 +278,13 @@ def test_schedulers_that_are_not_there_are_refused() -> None:
     for name in ("localhost:1", "dask://localhost"):
         with pytest.raises(InputError, match=r"expected dask://HOST:PORT"), executor(1, name):
             pass
+    before = set(threading.enumerate())
+    with (
+        pytest.raises(InputError, match="no scheduler of dask answers"),
+        executor(1, "dask://127.0.0.1:1"),
+    ):
+        pass
+    assert set(threading.enumerate()) <= before  # nobody goes on trying
 
 
 def test_a_worker_of_another_version_is_refused() -> None:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from socket import create_connection
 from threading import Lock
 from time import monotonic
 from typing import Any, Final, cast
@@ -40,6 +41,9 @@ _VERSIONS: Final = (__version__, ".".join(platform.python_version_tuple()[:2]))
 
 _WAIT: Final = 60.0
 """Seconds without any worker after which a run is given up."""
+
+_ANSWER: Final = 10.0
+"""Seconds in which a scheduler must answer."""
 
 _LOOK: Final = 5.0
 """Seconds between two looks at whether there are workers."""
@@ -72,7 +76,9 @@ def workers(scheduler: str) -> Generator[Executor]:
         ) from error
     address = "tcp://" + scheduler.removeprefix("dask://")
     try:
-        client = distributed.Client(address, timeout="10s", set_as_default=False)
+        # A client that finds nobody is never handed out, and goes on trying in its own thread.
+        create_connection(distributed.comm.get_address_host_port(address), _ANSWER).close()
+        client = distributed.Client(address, timeout=_ANSWER, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"no scheduler of dask answers at {scheduler}; expected a running one;"
