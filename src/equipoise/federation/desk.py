@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,9 @@ class Desk:
     approve: Callable[[Plan], None]
     journal: Journal
     ledger: Log
+    # Releases in the ledger, once they were counted: who asks again and again must not have it
+    # read from the disk each time.
+    _entered: int | None = field(default=None, init=False)
 
     @property
     def name(self) -> str:
@@ -95,6 +98,8 @@ class Desk:
     def note(self, kind: str, **body: object) -> None:
         """Enter an event in the site's own ledger."""
         self.ledger.append(Entry(kind, body))  # pyright: ignore[reportArgumentType]
+        if kind == "release" and self._entered is not None:
+            self._entered += 1
 
     def open(self, place: Place) -> None:
         """Raise ProtocolError where what is asked for at this place has had its answer."""
@@ -150,9 +155,10 @@ class Desk:
 
     def enter_releases(self) -> None:
         """Enter a release that is in the journal alone: what came in between stopped the site."""
-        entered = [e.body for e in self.ledger.entries() if e.kind == "release"]
+        if self._entered is None:
+            self._entered = sum(entry.kind == "release" for entry in self.ledger.entries())
         told = [line.release for line in self.journal.lines if line.release]
-        for release in told[len(entered) :]:
+        for release in told[self._entered :]:
             self.note("release", **release)
 
     def refuse(self, error: EquipoiseError, request: str) -> Iterator[bytes]:
