@@ -227,9 +227,20 @@ def check_block(block: Block, total: Integers) -> None:
         if name not in total or total[name].shape != field.shape:
             raise ProtocolError(f"{name}: the total does not have the declared shape")
         most = field.limit / field.quantum + 0.5
-        # Both ends by themselves: the least integer has no absolute value in 64 bits.
-        if total[name].max(initial=0) > most or total[name].min(initial=0) < -most:
+        flat, beyond = np.ascontiguousarray(total[name]).reshape(-1), np.zeros(1, np.int64)
+        _count_beyond(flat, int(most), beyond)
+        if beyond[0]:
             raise ProtocolError(f"{name}: the total is beyond its declared limit")
+
+
+@native("int64[:]", "int64", "int64[:]")
+def _count_beyond(values: Any, most: Any, beyond: Any) -> None:
+    """Count the values that are beyond `most` to either side, in one pass."""
+    count = 0
+    for i in range(len(values)):
+        # Both ends by themselves: the least integer has no absolute value in 64 bits.
+        count += (values[i] > most) | (values[i] < -most)
+    beyond[0] = count
 
 
 def to_bytes(block: Block, integers: Integers) -> bytes:

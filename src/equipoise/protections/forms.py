@@ -42,8 +42,9 @@ def _add_forms(stream: Any, values: Any, sums: Any) -> None:
     """Add to each sum the products of all values with as many of the stream, one on for each."""
     for f in range(len(sums)):
         total = np.uint64(0)
+        own = stream[f : f + len(values)]
         for i in range(len(values)):
-            total += stream[f + i] * values[i]
+            total += own[i] * values[i]
         sums[f] += total
 
 

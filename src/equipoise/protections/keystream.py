@@ -44,12 +44,20 @@ class Keystreams:
 
 
 def apply_all(
-    streams: Sequence[tuple[int, Keystreams]], ring: Mapping[str, NDArray[np.uint64]]
+    streams: Sequence[tuple[int, Keystreams]],
+    ring: Mapping[str, NDArray[np.uint64]],
+    source: Mapping[str, NDArray[np.uint64]] | None = None,
 ) -> None:
     """Add the next values of several keystreams to `ring`, or take them away, by their signs.
 
-    ValueError for an array that is not contiguous: its copy would be masked, not it.
+    source  what is masked, of the same names and sizes, and written to `ring`; `ring` itself if
+            not given. So nothing is copied before it is masked
+
+    ValueError for an array that is not contiguous, whose copy would be masked, not it, and for a
+    source without a keystream, which would go as it is.
     """
+    if source is not None and not streams:
+        raise ValueError("nothing would be masked: there is no keystream")
     most = max((values.size for values in ring.values()), default=0)
     out = np.empty(8 * min(most, CHUNK) + 16, np.uint8)
     made = out[:-16].view("<u8")
@@ -58,9 +66,11 @@ def apply_all(
             raise ValueError(f"{name}: only a contiguous array can be masked in place")
         each = [(np.add if sign > 0 else np.subtract, s.of(name)) for sign, s in streams]
         flat = values.reshape(-1)
+        read = flat if source is None else source[name].reshape(-1)
         for start in range(0, len(flat), CHUNK):
-            part = flat[start : start + CHUNK]
+            part, held = flat[start : start + CHUNK], read[start : start + CHUNK]
             zeros, stream, room = ZEROS[: part.nbytes], made[: len(part)], out[: part.nbytes + 16]
             for add, encryptor in each:
                 encryptor.update_into(zeros, room)
-                add(part, stream, out=part)
+                add(held, stream, out=part)
+                held = part

@@ -133,15 +133,15 @@ class MaskedSite:
     def _masked(self, peers: list[str]) -> Iterator[bytes]:
         own, pairs = [(1, self._own_mask())], [self._pair_mask(site) for site in peers]
         for block, values in zip(self.schema.blocks, self.values, strict=True):
-            whole = np.empty(sum(field.size for field in block.values()), np.int64)
-            ring = fields_of(block, whole.view(np.uint64))
-            for name, target in ring.items():
-                target.view(np.int64).reshape(values[name].shape)[...] = values[name]
-            apply_all(pairs, ring)
-            self.sent.add(raw(whole))
-            apply_all(own, ring)
-            # Not a copy of it: that would cost as much as another mask.
-            yield cast("bytes", raw(whole))
+            size = sum(field.size for field in block.values())
+            given = {n: v.astype(np.int64, copy=False).view(np.uint64) for n, v in values.items()}
+            kept, sent = np.empty(size, np.uint64), np.empty(size, np.uint64)
+            between = fields_of(block, kept)
+            apply_all(pairs, between, given)
+            apply_all(own, fields_of(block, sent), between)
+            # No copies of them: each would cost as much as another mask.
+            self.sent.add(raw(kept).toreadonly())
+            yield cast("bytes", raw(sent))
         self.whole = True
 
     def _own_mask(self) -> Keystreams:
