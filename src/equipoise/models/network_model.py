@@ -83,11 +83,7 @@ class NetworkModel:
         group       (people,) the number of each person's
         """
         own = (covariates - self.centre[:-1]) / self.scale[:-1]
-        by_group = [
-            column
-            for s in range(1, len(self.groups))
-            for column in ((group == s) * 1.0, np.where(group == s, score, 0.0))
-        ]
+        by_group = group_columns(group, score, len(self.groups))
         rows = np.column_stack([score, own, *by_group])
         rows = np.clip(rows, -self.bounds, self.bounds)
         n, shape = cohort.n, self.shape
@@ -96,6 +92,15 @@ class NetworkModel:
         coding = Coding.of(self.mean, self.used.astype(np.bool_))
         found = Reading(cohort, shape, coding, parts(shape, self.parameters)).predict(columns)
         return found * self.scale[-1] + self.centre[-1]
+
+
+def group_columns(group: NDArray[np.int64], score: Array, groups: int) -> list[Array]:
+    """Return for each group but the first who is in it, and their scores, else 0, by turns."""
+    return [
+        column
+        for s in range(1, groups)
+        for column in ((group == s).astype(np.float64), np.where(group == s, score, 0.0))
+    ]
 
 
 def to_parts(model: NetworkModel) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

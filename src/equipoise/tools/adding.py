@@ -4,7 +4,7 @@ The same machines, masks and encoding as in a study, without agreements, ledgers
 what a command for one person needs, and what shows the cost of a protection by itself.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -58,14 +58,19 @@ class Adding:
         """Return the public result of an analysis over all sites."""
         return self.end(analysis).result
 
-    def end(self, analysis: Analysis[Any, R]) -> Done[R]:
-        """Return the public result of an analysis over all sites, and what is held beside it."""
+    def end(self, analysis: Analysis[Any, R], told: Callable[[Any], None] | None = None) -> Done[R]:
+        """Return the public result of an analysis over all sites, and what is held beside it.
+
+        `told` is told each public state on the way.
+        """
         state = rounded(analysis.start())
         for _ in range(MOST_ROUNDS):
             outcome = analysis.advance(state, self.totals(analysis, state))
             if isinstance(outcome, Done):
                 return Done(rounded(outcome.result), outcome.held)
             state = rounded(outcome.state)
+            if told:
+                told(state)
         raise InputError(f"no end after {MOST_ROUNDS} rounds; ask for fewer components or variants")
 
     def totals(self, analysis: Analysis[Any, Any], state: Any) -> Iterator[Sums]:

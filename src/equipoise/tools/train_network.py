@@ -25,8 +25,7 @@ from equipoise.cohort import Cohort
 from equipoise.errors import DisclosureError, InputError
 from equipoise.models.gene_network import library
 from equipoise.models.gene_tables import Genes, Interval, assigned, tiles
-from equipoise.record import rounded
-from equipoise.step import Done
+from equipoise.models.network_model import group_columns
 from equipoise.sums import PEOPLE_PER_COLUMN
 from equipoise.tools.adding import Adding
 from equipoise.tools.executors import executor
@@ -158,7 +157,9 @@ def network(trained: Trained, wanted: Asked, at: Callable[[float], None]) -> Net
         analysis = replace(analysis, rounds=_rounds(wanted.rounds, columns, allowed))
     with executor(trained.request.threads) as pool:
         own = tuple(replace(cohort, executor=pool) for cohort in cohorts)
-        result = _run(analysis, Adding(own, protection_of(trained)), at)
+        adding = Adding(own, protection_of(trained))
+        rounds = analysis.rounds
+        result = adding.end(analysis, lambda state: at(state.rounds / rounds)).result
     return Network(wanted, analysis, result, genes, of_table, columns, allowed)
 
 
@@ -196,13 +197,11 @@ def _names(s: int) -> tuple[str, str]:
 
 
 def _by_group(cohort: Cohort, groups: int) -> dict[str, NDArray[np.float64]]:
-    """Return who is in each group but the first, and their scores, else 0."""
-    found: dict[str, NDArray[np.float64]] = {}
-    for s in range(1, groups):
-        member = (cohort.column(STRATUM) == s).astype(np.float64)
-        columns = member, member * cohort.column(STANDARD)
-        found |= dict(zip(_names(s), columns, strict=True))
-    return found
+    """Return who is in each group but the first, and their scores, by name."""
+    names = [name for s in range(1, groups) for name in _names(s)]
+    group = cohort.column(STRATUM).astype(np.int64)
+    columns = group_columns(group, cohort.column(STANDARD), groups)
+    return dict(zip(names, columns, strict=True))
 
 
 def _refuse_small(part: NDArray[np.int64], trait: NDArray[np.float64], *, binary: bool) -> None:
@@ -290,14 +289,3 @@ def _rounds(wanted: int, columns: int, allowed: int) -> int:
             " larger --test, or more people"
         )
     return found
-
-
-def _run(analysis: GeneNetwork, adding: Adding, at: Callable[[float], None]) -> TrainedNetwork:
-    """Return the result of all rounds, each told of as it ends."""
-    state = rounded(analysis.start())
-    while True:
-        outcome = analysis.advance(state, adding.totals(analysis, state))
-        if isinstance(outcome, Done):
-            return rounded(outcome.result)
-        state = rounded(outcome.state)
-        at(min(state.rounds / analysis.rounds, 1.0))
