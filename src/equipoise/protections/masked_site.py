@@ -140,7 +140,7 @@ class MaskedSite:
             apply_all(pairs, between, given)
             apply_all(own, fields_of(block, sent), between)
             # No copies of them: each would cost as much as another mask.
-            self.sent.add(raw(kept).toreadonly())
+            self.sent.add(raw(kept))
             yield cast("bytes", raw(sent))
         self.whole = True
 
@@ -235,9 +235,12 @@ def pair_sign(one: str, other: str) -> int:
     return 1 if one < other else -1
 
 
-def raw(whole: NDArray[np.int64 | np.uint64]) -> memoryview:
-    """Return the bytes of a block of a message, little-endian, as they lie in memory."""
-    return whole.astype(f"<{whole.dtype.kind}8", copy=False).view(np.uint8).data
+def raw(whole: NDArray[np.uint64]) -> memoryview:
+    """Return the bytes of a block of a message, little-endian, as they lie in memory.
+
+    They cannot be written by it: whoever made the block is done with it.
+    """
+    return whole.astype("<u8", copy=False).view(np.uint8).data.toreadonly()
 
 
 def fields_of(block: Block, whole: NDArray[np.uint64]) -> dict[str, NDArray[np.uint64]]:

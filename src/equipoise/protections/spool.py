@@ -8,9 +8,7 @@ from contextlib import suppress
 from fcntl import F_GETFL, F_SETFL, fcntl
 from mmap import mmap
 from threading import Lock
-from typing import BinaryIO, TypeGuard, cast
-
-import numpy as np
+from typing import BinaryIO, cast
 
 from equipoise.protections.totals import LazyTotal
 from equipoise.sums import Integers, Schema, from_bytes
@@ -37,7 +35,6 @@ class Spool:
         """Keep up to `most` bytes in memory."""
         self._most, self._size = most, 0
         self._held: list[bytes] = []
-        self._free = memoryview(b"")
         self._ends: list[int] = []
         self._file: BinaryIO | None = None
         self._room = self._desk = memoryview(b"")
@@ -48,7 +45,9 @@ class Spool:
         """Take one more block; what can be written is copied, since it may change afterwards."""
         self._size += len(block)
         if self._file is None and self._size <= self._most:
-            self._held.append(self._copied(block) if _writable(block) else cast("bytes", block))
+            # A copy is made of what can be written alone: it may change afterwards.
+            fixed = isinstance(block, bytes) or block.readonly
+            self._held.append(cast("bytes", block) if fixed else bytes(block))
             return
         if self._file is None:
             self._file = _nameless()
@@ -58,7 +57,7 @@ class Spool:
             self._room = memoryview(mmap(-1, ROOM))
             for earlier in self._held:
                 self._write(self._file, earlier)
-            self._held, self._free = [], memoryview(b"")
+            self._held = []
         self._write(self._file, block)
 
     def __len__(self) -> int:
@@ -85,24 +84,8 @@ class Spool:
         if self._file is not None:
             self._file.close()
         self._held, self._ends, self._file, self._size = [], [], None, 0
-        self._free = memoryview(b"")
         self._room = self._desk = memoryview(b"")
         self._written = 0
-
-    def _copied(self, block: memoryview) -> bytes:
-        """Return a copy of a block, which cannot be written, in memory that several share.
-
-        To take so much of it at a time is cheaper than each block by itself: fresh memory costs
-        more than what is done with it here.
-        """
-        size = len(block)
-        if not size:
-            return b""
-        if size > len(self._free):
-            self._free = np.empty(max(size, ROOM), np.uint8).data
-        own, self._free = self._free[:size], self._free[size:]
-        own[:] = block
-        return cast("bytes", own.toreadonly())
 
     def _read(self, file: BinaryIO, start: int, end: int) -> bytes:
         """Return the bytes of the file from `start` to `end`, by whole sectors."""
@@ -131,10 +114,6 @@ class Spool:
             if end - self._written == ROOM:
                 _write_whole(file, self._room, self._written)
                 self._written = end
-
-
-def _writable(block: bytes | memoryview) -> TypeGuard[memoryview]:
-    return isinstance(block, memoryview) and not block.readonly
 
 
 def _nameless() -> BinaryIO:
