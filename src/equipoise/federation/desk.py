@@ -59,7 +59,8 @@ class Desk:
         return self.name == KEEPER
 
     @property
-    def _who(self) -> str:
+    def who(self) -> str:
+        """What the party calls itself in a refusal."""
         return "the key keeper" if self._keeps else "this site"
 
     def check_plan(self, plan: Plan, people: int) -> None:
@@ -110,7 +111,7 @@ class Desk:
                 raise
             command = "keeper serve" if self._keeps else "site serve"
             raise ProtocolError(
-                f"{error}: {self._who} takes part in a run that has not ended; to leave"
+                f"{error}: {self.who} takes part in a run that has not ended; to leave"
                 f" that one, stop `equipoise {command}` and start it with --anew"
             ) from error
 
@@ -141,7 +142,7 @@ class Desk:
         _, sha256 = wire.digest_of(answer.blocks)
         if sha256 != line.blocks:
             raise IntegrityError(
-                f"{line.place}: {self._who} now computes something else than what it sent before it"
+                f"{line.place}: {self.who} now computes something else than what it sent before it"
                 " was stopped: its files, this package or the machine has changed, or its"
                 " protection draws anew; it cannot take up this run, only begin another (--anew)"
             )

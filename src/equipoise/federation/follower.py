@@ -48,7 +48,7 @@ class Follower(ABC):
             request = wire.read(desk.journal.listen(stream), desk.peers.verify)
             request_id = request.id
             if request.sender != CENTRE or request.body.get("to") != desk.name:
-                raise ProtocolError(f"the message is not from the centre to {self._who}")
+                raise ProtocolError(f"the message is not from the centre to {self._desk.who}")
             answer = desk.repeated(request.id)
             if answer is not None:
                 wire.whole(request.blocks)
@@ -61,7 +61,7 @@ class Follower(ABC):
             answer = desk.refuse(error, request_id)
         except Exception:  # whatever broke: the centre is told nothing but that it did
             logger.exception("%s failed", desk.name)
-            answer = desk.refuse(FaultError(f"{self._who} failed; see its log"), request_id)
+            answer = desk.refuse(FaultError(f"{self._desk.who} failed; see its log"), request_id)
         yield from answer
 
     def _answer(self, request: Envelope) -> Envelope:
@@ -69,7 +69,9 @@ class Follower(ABC):
         if request.kind not in _KINDS:
             raise ProtocolError(f"no message of the kind {request.kind!r} is answered here")
         if self._broken:
-            raise ProtocolError(f"{self._who} refused in the midst of the run: it has ended here")
+            raise ProtocolError(
+                f"{self._desk.who} refused in the midst of the run: it has ended here"
+            )
         if request.kind not in ("round", "outcome"):
             wire.end(request.blocks)
         if request.kind == "hello":
@@ -132,11 +134,6 @@ class Follower(ABC):
         if self._course is None:
             raise ProtocolError("the run has not begun")
         return self._course
-
-    @property
-    @abstractmethod
-    def _who(self) -> str:
-        """What it calls itself in a refusal."""
 
     @abstractmethod
     def _place(self, request: Envelope) -> Place:

@@ -50,10 +50,6 @@ class Keeper(Follower):
         self._ahead: Ahead = {}
         self._phase = 0
 
-    @property
-    def _who(self) -> str:
-        return "the key keeper"
-
     def _place(self, request: Envelope) -> Place:
         return agreement.place(request.kind, self._course, self._phase)
 

@@ -42,10 +42,6 @@ class Site(Follower):
         self._asked: list[str] = []
         self._accepted: tuple[Schema, Sequence[Integers]] | None = None
 
-    @property
-    def _who(self) -> str:
-        return "this site"
-
     def _place(self, request: Envelope) -> Place:
         self._begin_again(request)
         return agreement.place(request.kind, self._course, self._phase, self._attempt)
