@@ -17,6 +17,7 @@ import typer
 
 import equipoise
 from equipoise.cli import encrypted_scoring, sites, standalone
+from equipoise.cli.options import AsJson
 from equipoise.errors import EquipoiseError, FaultError, InputError, Problem
 
 EXIT_CODES = "Exit codes: 0 done, 2 wrong input, 3 refused (consent, disclosure), 4 fault."
@@ -30,7 +31,6 @@ app = typer.Typer(
     epilog=EXIT_CODES,
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Out = Annotated[Path, typer.Option("--out", help="The folder to write; it must be new.")]
 Homes = Annotated[
     Path | None,

@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from equipoise.cli.options import AsJson, Genotypes
 from equipoise.errors import InputError
 
 if TYPE_CHECKING:
     from equipoise.tools.encrypted_scoring.asking import Choices
     from equipoise.tools.encrypted_scoring.server import Certificates
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+Certificate = Annotated[
+    Path | None, typer.Option("--certificate", help="With --encrypted: the clinic's own, PEM.")
+]
+Key = Annotated[Path | None, typer.Option("--key", help="Of that certificate.")]
+Authority = Annotated[
+    Path | None, typer.Option("--authority", help="Who signed the owner's certificate, PEM.")
+]
 
 owner = typer.Typer(
     no_args_is_help=True,
@@ -26,14 +34,7 @@ owner = typer.Typer(
 
 
 def score(
-    genotypes: Annotated[
-        list[str],
-        typer.Option(
-            "--genotypes",
-            help="A site's genotypes, once for each site; its files by chromosome parted by"
-            " commas.",
-        ),
-    ],
+    genotypes: Genotypes,
     out: Annotated[Path, typer.Option("--out", help="The table to write.")],
     weights: Annotated[
         list[Path] | None, typer.Option("--weights", help="A scoring file; may be repeated.")
@@ -58,21 +59,13 @@ def score(
             " genotypes encrypted.",
         ),
     ] = None,
-    certificate: Annotated[
-        Path | None, typer.Option("--certificate", help="With --encrypted: the clinic's own, PEM.")
-    ] = None,
-    key: Annotated[Path | None, typer.Option("--key", help="Of that certificate.")] = None,
-    authority: Annotated[
-        Path | None, typer.Option("--authority", help="Who signed the owner's certificate, PEM.")
-    ] = None,
+    certificate: Certificate = None,
+    key: Key = None,
+    authority: Authority = None,
     as_json: AsJson = False,
 ) -> None:
     """Score everybody by scoring files of the PGS Catalog, with a reason for each weight."""
-    if (encrypted is None) == (not weights):
-        raise InputError(
-            "score needs either --weights, a scoring file, or --encrypted, the address of a"
-            " model's owner; give one of them"
-        )
+    _one_of_both(encrypted, weights, (certificate, key, authority))
     if encrypted is not None:
         from equipoise.tools.encrypted_scoring.asking import Choices
 
@@ -80,11 +73,6 @@ def score(
         choices = Choices(keep_ambiguous, not no_mean_imputation, least_matched, build)
         _score_encrypted(genotypes, encrypted, shown, out, choices, as_json)
         return
-    if certificate or key or authority:
-        raise InputError(
-            "--certificate, --key and --authority go with --encrypted; leave them out, or give"
-            " --encrypted, the address of a model's owner"
-        )
     from equipoise.cli.scoring import score_and_tell
 
     score_and_tell(
@@ -97,6 +85,22 @@ def score(
         build=build,
         as_json=as_json,
     )
+
+
+def _one_of_both(
+    encrypted: str | None, weights: list[Path] | None, shown: tuple[Path | None, ...]
+) -> None:
+    """Raise InputError unless one way of scoring is asked for, with what goes with it alone."""
+    if (encrypted is None) == (not weights):
+        raise InputError(
+            "score needs either --weights, a scoring file, or --encrypted, the address of a"
+            " model's owner; give one of them"
+        )
+    if encrypted is None and any(shown):
+        raise InputError(
+            "--certificate, --key and --authority go with --encrypted; leave them out, or give"
+            " --encrypted, the address of a model's owner"
+        )
 
 
 def _certificates(

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+from equipoise.cli.options import AsJson
+
 Home = Annotated[Path, typer.Argument(help="The key keeper's own folder, with its keys.")]
 
 keeper = typer.Typer(

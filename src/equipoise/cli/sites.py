@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from equipoise.cli import keeping
+from equipoise.cli.options import AsJson
 from equipoise.errors import InputError
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Anew = Annotated[bool, typer.Option("--anew", help="Leave a run that has not ended.")]
 Home = Annotated[Path, typer.Argument(help="The site's own folder, with its keys.")]
 Study = Annotated[Path, typer.Option("--study", help="The study file in the start-up folder.")]
