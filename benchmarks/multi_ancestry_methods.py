@@ -19,6 +19,7 @@ from equipoise.solvers.block_correlations import (
     refined,
 )
 from equipoise.solvers.block_moments import BlockMoments
+from equipoise.solvers.risk_baselines import baselines
 from equipoise.solvers.risk_stages import (
     First,
     Liked,
@@ -31,7 +32,7 @@ from equipoise.solvers.risk_stages import (
     total,
 )
 from equipoise.solvers.sparse_weights import SparseWeights
-from equipoise.solvers.stack import GroupStack, StackMoments, best, stack, stack_moments
+from equipoise.solvers.stack import GroupStack, StackMoments, stack_moments
 
 REFERENCE = "EUR"
 FOLDS = 5
@@ -168,8 +169,12 @@ def fitted(
     two = gone_through(study, again, executor, one)
     clock.append(perf_counter())
     found = {method: {} for method in METHODS if method != "adelie"}
+    plain, again = (
+        baselines(of.alone, of.choice, of.joint, of.folds, REFERENCE) for of in (one, two)
+    )
     for i, group in enumerate(GROUPS):
-        for method, weights in methods(one, two, i, group).items():
+        own = {"stacked once": one.weights[group], "stacked": two.weights[group]}
+        for method, weights in {**methods(plain, again, i), **own}.items():
             found[method][group] = tested(study, group, weights)
         rows = study.rows[group, "test"]
         found["truth"][group] = r2(study.truth[rows], study.trait[rows])
@@ -178,24 +183,12 @@ def fitted(
     return found, told
 
 
-def methods(one: Round, two: Round, i: int, group: str) -> dict[str, Array]:
-    """Return each method's weights for one group."""
-    held = one.alone.weights
-    places = {
-        "reference": one.choice.single[REFERENCE],
-        "own": one.choice.single[group],
-        "clumped": one.choice.clumped[group],
-        "pooled": one.choice.pooled[group],
-    }
-    found = {method: held.combined(_one(held, place)) for method, place in places.items()}
-    for method, of in (("weighted", one), ("weighted refined", two)):
-        k = len(of.joint.joint.weights.labels)
-        four = [fold.chosen(range(k, k + len(GROUPS))) for fold in of.folds[group]]
-        found[method] = of.singles.combined(stack(four, [i]).weights)
-    joint = one.joint.joint.weights
-    own = range(i, len(joint.labels), len(GROUPS))
-    found["joint"] = joint.combined(_one(joint, best(total(one.folds)[group], own)))
-    return found | {"stacked once": one.weights[group], "stacked": two.weights[group]}
+def methods(plain: SparseWeights, again: SparseWeights, i: int) -> dict[str, Array]:
+    """Return the weights of the baselines for one group, before the blocks were refined and after."""
+    names = ("reference", "own", "clumped", "pooled", "weighted", "joint")
+    places = {name: m * len(GROUPS) + i for m, name in enumerate(names)}
+    found = {name: plain.combined(_one(plain, place)) for name, place in places.items()}
+    return {**found, "weighted refined": again.combined(_one(again, places["weighted"]))}
 
 
 def described(of: Round) -> dict[str, object]:

@@ -126,30 +126,13 @@ def ours(folder: Path, variants: int, threads: int) -> dict[str, Any]:
     """Return what each stage costs, in seconds."""
     from equipoise.analyses.frequency import Frequency
     from equipoise.analyses.moments import Moments
-    from equipoise.analyses.risk_steps import RiskForm, risk_steps
-    from equipoise.federation import registry
-    from equipoise.solvers.accuracy import accuracies
-    from equipoise.solvers.risk_baselines import METHODS
-    from equipoise.step import Done
+    from equipoise.analyses.risk_steps import risk_steps
     from equipoise.tools.adding import Adding
 
     path = repeated(folder, variants)
     pool = ThreadPoolExecutor(threads) if threads > 1 else None
     site = cohort_of(folder, path, variants, pool)
-    starts = (*range(0, variants, STRETCH), variants)
-    form = RiskForm(
-        people=site.n,
-        n_variants=variants,
-        starts=starts,
-        trait="y",
-        covariates=(),
-        bounds=(8.0,),
-        counted=tuple(TRAINING.values()),
-        stratum="group",
-        folds=FOLDS,
-        tuning=5,
-        test=1,
-    )
+    form = form_of(site, variants)
     known: dict[str, Any] = {}
     sums: dict[str, float] = {}
     fits: dict[str, float] = {}
@@ -160,7 +143,7 @@ def ours(folder: Path, variants: int, threads: int) -> dict[str, Any]:
     by_fold = Moments(
         people=form.people,
         folds=FOLDS,
-        starts=starts,
+        starts=form.starts,
         trait="y",
         covariates=(),
         bounds=form.bounds,
@@ -172,28 +155,8 @@ def ours(folder: Path, variants: int, threads: int) -> dict[str, Any]:
     known["linkage"], known["linkage.held"] = linkage_of(by_fold, adding)
     sums["moments by five folds, streamed"] = perf_counter() - start
     for step in risk_steps(form)[2:]:
-        start = perf_counter()
-        analysis = registry.build(step, known)
-        asks = bool(analysis.schema(analysis.start()).blocks)
-        done: Done[Any] = adding.end(analysis)
-        known[step.name] = done.result
-        if done.held is not None:
-            known[f"{step.name}.held"] = done.held
-        middle = perf_counter()
-        (sums if asks else fits)[step.name] = middle - start
-        if step.keeps:
-            derived = analysis.derive(adding.cohorts[0], done.result)
-            adding.cohorts = (adding.cohorts[0].with_columns(derived),)
-            sums[f"{step.name}, everybody's scores"] = perf_counter() - middle
+        run_step(step, adding, known, sums, fits)
     whole, cpu = perf_counter() - began, process_time() - cpu
-    by_group = [accuracies(known["tested"].of(s)[0]) for s in range(len(GROUPS))]
-    r2 = {
-        method: {
-            group: None if found is None else round(found[m * len(GROUPS) + s].r2, 4)
-            for s, (group, found) in enumerate(zip(GROUPS, by_group, strict=True))
-        }
-        for m, method in enumerate(METHODS)
-    }
     return {
         "variants": variants,
         "threads": threads,
@@ -202,7 +165,61 @@ def ours(folder: Path, variants: int, threads: int) -> dict[str, Any]:
         "sums": sums,
         "fits": fits,
         "a_site_again": sum(fits.values()),
-        "r2": r2,
+        "r2": r2_of(known["tested"]),
+    }
+
+
+def form_of(site: Any, variants: int) -> Any:
+    from equipoise.analyses.risk_steps import RiskForm
+
+    return RiskForm(
+        people=site.n,
+        n_variants=variants,
+        starts=(*range(0, variants, STRETCH), variants),
+        trait="y",
+        covariates=(),
+        bounds=(8.0,),
+        counted=tuple(TRAINING.values()),
+        stratum="group",
+        folds=FOLDS,
+        tuning=5,
+        test=1,
+    )
+
+
+def run_step(
+    step: Any, adding: Any, known: dict[str, Any], sums: dict[str, float], fits: dict[str, float]
+) -> None:
+    """Run a step, and enter its seconds among those of sums or of fits."""
+    from equipoise.federation import registry
+
+    start = perf_counter()
+    analysis = registry.build(step, known)
+    asks = bool(analysis.schema(analysis.start()).blocks)
+    done = adding.end(analysis)
+    known[step.name] = done.result
+    if done.held is not None:
+        known[f"{step.name}.held"] = done.held
+    middle = perf_counter()
+    (sums if asks else fits)[step.name] = middle - start
+    if step.keeps:
+        derived = analysis.derive(adding.cohorts[0], done.result)
+        adding.cohorts = (adding.cohorts[0].with_columns(derived),)
+        sums[f"{step.name}, everybody's scores"] = perf_counter() - middle
+
+
+def r2_of(tested: Any) -> dict[str, dict[str, float | None]]:
+    """Return R^2 in the test people, by method and group."""
+    from equipoise.solvers.accuracy import accuracies
+    from equipoise.solvers.risk_baselines import METHODS
+
+    by_group = [accuracies(tested.of(s)[0]) for s in range(len(GROUPS))]
+    return {
+        method: {
+            group: None if found is None else round(found[m * len(GROUPS) + s].r2, 4)
+            for s, (group, found) in enumerate(zip(GROUPS, by_group, strict=True))
+        }
+        for m, method in enumerate(METHODS)
     }
 
 

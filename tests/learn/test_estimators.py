@@ -1,7 +1,5 @@
 """The estimators keep scikit-learn's rules, and predict what their saved model predicts."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from equipoise.learn import PolygenicRisk, PolygenicRiskClassifier
 from equipoise.models.polygenic import ModelVariants
 from equipoise.solvers.logistic import probability
 from equipoise.tools import model_files
+from learn.absent import printed_without
 
 VARIANTS = 60
 SIZES = {"EUR": 900, "AFR": 300}
@@ -225,11 +224,5 @@ def test_wrong_arguments_are_refused_in_words() -> None:
 
 
 def test_without_scikit_learn_the_error_says_what_to_install() -> None:
-    code = (
-        "import sys; sys.modules['sklearn'] = None\n"
-        "from equipoise.errors import InputError\n"
-        "try:\n    import equipoise.learn\n"
-        "except InputError as error:\n    print(error)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'equipoise[learn]'" in done.stdout
+    said = printed_without("sklearn", "import equipoise.learn")
+    assert "pip install 'equipoise[learn]'" in said
