@@ -1,19 +1,23 @@
 """A centre that lies about who survived or about the total, with a site on its side or without."""
 
 import json
+import struct
 from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from hypothesis import example, given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
 from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.protection import Message
 from equipoise.protections import graph, masked_site, secrets
-from equipoise.protections.forms import Forms, number_of_forms
-from equipoise.protections.keystream import CHUNK, Keystreams
+from equipoise.protections.forms import INNER, PIECE, Forms, number_of_forms
+from equipoise.protections.keystream import Keystreams, derive_key
 from equipoise.protections.masked import Masked
 from equipoise.protections.masked_site import bound, pair_sign
 from equipoise.protections.secrets import Secrets
@@ -245,40 +249,47 @@ def test_forms_do_not_tell_what_a_site_sent() -> None:
 # --- forms
 
 
-def slow_forms(secret: bytes, values: list[int], count: int) -> list[int]:
-    """Return the forms by whole numbers of Python, term by term."""
-    stream = Forms(secret, b"info", 1)
-    room: list[int] = []
-    for _ in range(len(values) + count - 1):
-        unit = np.zeros(1, np.uint64)
-        unit[0] = 1
-        before = int(stream.sums[0, 0])
-        stream.add(unit)
-        room.append((int(stream.sums[0, 0]) - before) % 2**64)
-    return [sum(room[k + f] * v for k, v in enumerate(values)) % 2**64 for f in range(count)]
+def slow_forms(secret: bytes, info: bytes, values: list[int], count: int) -> list[int]:
+    """Return the forms by whole numbers of Python, each r drawn by a cipher of its own."""
+    both = derive_key(secret, info, 48)
+    pieces = -(-len(values) // PIECE)
+    drawn = PIECE + INNER - 1 + pieces * count * INNER
+    stream = Cipher(algorithms.AES(both[:32]), modes.CTR(both[32:])).encryptor()
+    r = list(struct.unpack(f"<{drawn}Q", stream.update(bytes(8 * drawn))))
+    more = iter(r[PIECE + INNER - 1 :])
+    sums = [0] * count
+    for place in range(0, len(values), PIECE):
+        part = values[place : place + PIECE]
+        inner = [sum(r[k + f] * v for k, v in enumerate(part)) for f in range(INNER)]
+        for f in range(count):
+            sums[f] += sum(next(more) * form for form in inner)
+    return [s % 2**64 for s in sums]
 
 
-@pytest.mark.parametrize("cuts", [[], [1], [3, 4, 9]])
-def test_forms_are_those_of_a_toeplitz_matrix(cuts: list[int]) -> None:
-    draw = np.random.default_rng(1)
-    values = draw.integers(0, 2**64, 12, np.uint64)
-    forms = Forms(b"secret", b"info", 3)
-    for part in np.split(values, cuts):
-        forms.add(part)
-    assert forms.sums[0].tolist() == slow_forms(b"secret", values.tolist(), 3)
+@pytest.mark.parametrize("size", [0, 1, 12, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 7])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_forms_are_those_of_whole_numbers(size: int, count: int) -> None:
+    values = np.random.default_rng(1).integers(0, 2**64, size, np.uint64)
+    forms = Forms(b"secret", b"info", count)
+    forms.add(values)
+    assert forms.sums[0].tolist() == slow_forms(b"secret", b"info", values.tolist(), count)
 
 
-def test_forms_run_on_over_chunks() -> None:
-    values = np.random.default_rng(1).integers(0, 2**64, 2 * CHUNK + 5, np.uint64)
+@given(cuts=st.lists(st.integers(0, 3 * PIECE + 7), max_size=6))
+@example(cuts=[PIECE])
+@example(cuts=[PIECE - 1, PIECE + 1, 2 * PIECE, 2 * PIECE])
+def test_forms_do_not_depend_on_how_values_are_cut(cuts: list[int]) -> None:
+    values = np.random.default_rng(1).integers(0, 2**64, 3 * PIECE + 7, np.uint64)
     whole, parted = Forms(b"s", b"i", 3), Forms(b"s", b"i", 3)
     whole.add(values)
-    for part in np.array_split(values, 7):
+    for part in np.split(values, sorted(cuts)):
         parted.add(part)
+        assert parted.sums.any() or not len(part)  # to ask for them changes nothing
     assert np.array_equal(whole.sums, parted.sums)
 
 
 def test_forms_of_two_sequences_are_those_of_each() -> None:
-    one, other = np.random.default_rng(2).integers(0, 2**64, (2, CHUNK + 9), np.uint64)
+    one, other = np.random.default_rng(2).integers(0, 2**64, (2, 2 * PIECE + 9), np.uint64)
     both = Forms(b"s", b"i", 3, 2)
     both.add(one, other)
     for sums, values in zip(both.sums, (one, other), strict=True):
@@ -292,31 +303,42 @@ def test_forms_add_up() -> None:
     one, other = draw.integers(0, 2**64, (2, 1000), np.uint64)
     sums = []
     for values in (one, other, one + other):
-        forms = Forms(b"s", b"i", 4)
+        forms = Forms(b"s", b"i", 3)
         forms.add(values)
         sums.append(forms.sums)
     assert np.array_equal(sums[0] + sums[1], sums[2])
 
 
-@pytest.mark.parametrize("places", [[5], [5, 6], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]])
+@pytest.mark.parametrize("places", [[5], [5, 6], [5, PIECE + 5], range(10)])
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_a_wrong_total_passes_as_often_as_it_may(places: list[int], count: int) -> None:
-    """An error of 2**63 passes a form half of the time, and forms are independent."""
-    error = np.zeros(10, np.uint64)
-    error[places] = 2**63
+@pytest.mark.parametrize("v", [62, 63])
+def test_a_wrong_total_passes_as_often_as_it_may(places: list[int], count: int, v: int) -> None:
+    """An error of 2**v passes as often as random maps let it; in two pieces, alike, as in one."""
+    error = np.zeros(PIECE + 10, np.uint64)
+    error[list(places)] = 2**v
     passed = 0
-    for trial in range(2000):
+    for trial in range(1000):
         forms = Forms(trial.to_bytes(4, "big"), b"i", count)
         forms.add(error)
         passed += not forms.sums.any()
-    assert stats.binomtest(passed, 2000, 0.5**count).pvalue > 1e-6
+    # The first forms are all divisible by 2**j with this probability; then the second are 0 with
+    # one that depends on the greatest such j.
+    divisible = {j: 0.5 ** (INNER * (j - v)) for j in range(v, 65)} | {65: 0.0}
+    law = sum((divisible[j] - divisible[j + 1]) * 0.5 ** (count * (64 - j)) for j in range(v, 64))
+    law += divisible[64]
+    assert stats.binomtest(passed, 1000, law).pvalue > 1e-6
 
 
 @pytest.mark.parametrize("bits", range(41))
 def test_there_are_as_many_forms_as_it_takes(bits: int) -> None:
-    """The largest error within the limits is 2**(bits + 1): each form has 63 - bits left."""
+    """The largest error within the limits is 2**(bits + 1); none fewer would do."""
     form = Schema(({"x": Field((2,), 1.0, 2.0**bits)},))
-    assert (number_of_forms(form) - 1) * (63 - bits) <= 64 < number_of_forms(form) * (63 - bits)
+    left = 63 - bits
+
+    def passes(count: int) -> float:
+        return sum(2.0 ** (-INNER * i - count * (left - i)) for i in range(left + 1))
+
+    assert passes(number_of_forms(form)) < 2.0**-64 <= passes(number_of_forms(form) - 1)
 
 
 def test_the_widest_limits_need_three_forms() -> None:

@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 from equipoise.protections.totals import LazyTotal
 from equipoise.sums import Integers, Schema, from_bytes
 
-MOST = 1 << 24
+MOST = 1 << 23
 """Bytes that are kept in memory."""
 
 ROOM = 1 << 22
