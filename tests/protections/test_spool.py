@@ -2,6 +2,7 @@
 
 import gc
 import warnings
+import weakref
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from equipoise.protections import spool as spools
 from equipoise.protections.spool import Kept, Spool
-from equipoise.sums import to_bytes
+from equipoise.sums import Schema, to_bytes
 from protections.rounds import schema
 
 BLOCKS = st.lists(st.binary(max_size=50), max_size=12)
@@ -114,3 +115,43 @@ def test_blocks_of_a_total_have_the_places_of_a_list(n_blocks: int, place: int |
     else:
         assert list(total[place]) == expected[place]
     assert list(total) == expected
+
+
+@given(BLOCKS, st.integers(0, 200))
+def test_what_is_taken_is_let_go(blocks: list[bytes], most: int) -> None:
+    spool = Spool(most)
+    for block in blocks:
+        spool.add(block)
+    for place, block in enumerate(spool.taken()):
+        assert bytes(block) == blocks[place]
+    assert len(spool) == 0
+    spool.add(b"again")
+    assert list(spool) == [b"again"]
+
+
+def test_memory_of_what_was_taken_serves_others() -> None:
+    spool = Spool()
+    block = np.ones(1000, np.uint64)
+    gone = weakref.ref(block)
+    spool.add(block.data.toreadonly())
+    spool.add(b"last")
+    taken = spool.taken()
+    del block
+    next(taken)
+    next(taken)
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("sizes", [[], [3], [2, 0, 5]])
+@pytest.mark.parametrize("most", [0, 1 << 20])
+def test_there_is_room_for_each_block(
+    sizes: list[int], most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And none lies over another."""
+    monkeypatch.setattr(spools, "MOST", most)
+    form = Schema(tuple(schema({"x": (size,), "y": ()}).blocks[0] for size in sizes))
+    rooms = list(spools.rooms(form))
+    for value, room in enumerate(rooms):
+        room[:] = value
+    assert [room.tolist() for room in rooms] == [[i] * (n + 1) for i, n in enumerate(sizes)]

@@ -166,4 +166,4 @@ def imputed_sums(
         products += mean[:, None] * cohort.not_called(start, stop, held)
     total = (2 * twice + once + mean * missing) * used
     square = (4 * twice + once + mean**2 * missing) * used
-    return total, square, products * used[:, None]
+    return total, square, products if used.all() else products * used[:, None]

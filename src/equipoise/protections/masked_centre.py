@@ -144,13 +144,12 @@ class MaskedCentre:
         for lost in sorted(set(self.prepared) - set(self.survivors)):
             streams += self._left_of(lost, keys)
         lifted = Spool()
-        for block, data in zip(self.schema.blocks, self.sums, strict=True):
-            whole = np.frombuffer(data, "<u8").astype(np.uint64)
-            ring = fields_of(block, whole)
-            apply_all(streams, ring)
+        for block, data in zip(self.schema.blocks, self.sums.taken(), strict=True):
+            masked = np.frombuffer(data, "<u8").astype(np.uint64, copy=False)
+            whole = np.empty(len(masked), np.uint64)
+            apply_all(streams, fields_of(block, whole), fields_of(block, masked))
             check_block(block, from_bytes(block, raw(whole)))
             lifted.add(raw(whole))
-        self.sums.clear()
         self.sums = lifted
         signed = {site: single(head, "signed") for site, head in heads.items()}
         head = pack({"signed": hexed(signed)})

@@ -24,7 +24,7 @@ from equipoise.protections.secrets import (
     prepared,
     unpack,
 )
-from equipoise.protections.spool import Kept, Spool
+from equipoise.protections.spool import Kept, Spool, rooms
 from equipoise.step import Done, Next
 from equipoise.sums import Block, Integers, Schema, check_block, from_bytes
 
@@ -132,10 +132,10 @@ class MaskedSite:
 
     def _masked(self, peers: list[str]) -> Iterator[bytes]:
         own, pairs = [(1, self._own_mask())], [self._pair_mask(site) for site in peers]
-        for block, values in zip(self.schema.blocks, self.values, strict=True):
-            size = sum(field.size for field in block.values())
+        kept_in = rooms(self.schema)
+        for block, values, kept in zip(self.schema.blocks, self.values, kept_in, strict=True):
             given = {n: v.astype(np.int64, copy=False).view(np.uint64) for n, v in values.items()}
-            kept, sent = np.empty(size, np.uint64), np.empty(size, np.uint64)
+            sent = np.empty(len(kept), np.uint64)
             between = fields_of(block, kept)
             apply_all(pairs, between, given)
             apply_all(own, fields_of(block, sent), between)

@@ -6,14 +6,18 @@ import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from fcntl import F_GETFL, F_SETFL, fcntl
+from itertools import accumulate
 from mmap import mmap
 from threading import Lock
 from typing import BinaryIO, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from equipoise.protections.totals import LazyTotal
 from equipoise.sums import Integers, Schema, from_bytes
 
-MOST = 1 << 23
+MOST = 3 << 22
 """Bytes that are kept in memory."""
 
 ROOM = 1 << 22
@@ -79,6 +83,16 @@ class Spool:
         for place in range(len(self)):
             yield self[place]
 
+    def taken(self) -> Iterator[bytes]:
+        """Yield the blocks for the last time: memory of those that were read is free for others."""
+        for place in range(len(self)):
+            block = self[place]
+            if self._held:
+                self._held[place] = b""
+            yield block
+            del block
+        self.clear()
+
     def clear(self) -> None:
         """Let all blocks go."""
         if self._file is not None:
@@ -114,6 +128,21 @@ class Spool:
             if end - self._written == ROOM:
                 _write_whole(file, self._room, self._written)
                 self._written = end
+
+
+def rooms(schema: Schema) -> Iterator[NDArray[np.uint64]]:
+    """Yield memory for each block of a message that a spool will keep, to be written.
+
+    Where the spool keeps it in memory it is all one piece: large pieces consist of large pages,
+    which the system hands out in a third of the time.
+    """
+    sizes = [sum(field.size for field in block.values()) for block in schema.blocks]
+    if 8 * sum(sizes) > MOST:
+        yield from (np.empty(size, np.uint64) for size in sizes)
+        return
+    piece = np.empty(sum(sizes), np.uint64)
+    for start, size in zip(accumulate([0, *sizes]), sizes, strict=False):
+        yield piece[start : start + size]
 
 
 def _nameless() -> BinaryIO:

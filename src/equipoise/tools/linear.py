@@ -93,7 +93,8 @@ def over_sites(
         replace(cohort, executor=executor, counted=Counted(n_variants)) for cohort in cohorts
     )
     people = sum(cohort.n for cohort in cohorts)
-    size = block_size(max(cohort.genotypes.n_samples for cohort in cohorts))
+    # Every block of every site is masked and added by itself.
+    size = 2 * block_size(max(cohort.genotypes.n_samples for cohort in cohorts))
     adding = import_module("equipoise.tools.adding").Adding(cohorts, protection)
     counted: Frequencies = adding.run(Frequency(people, n_variants, 0, 1, size))
     names, bounds = (design.traits, design.covariates), design.bounds
