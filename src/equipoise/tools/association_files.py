@@ -18,7 +18,7 @@ from equipoise.genotypes.variants import HEADER, Text
 from equipoise.tools.association_rows import Rows
 from equipoise.tools.sites import Sites
 
-ROWS: Final = 1 << 16
+ROWS: Final = 1 << 14
 """Rows that are written at a time."""
 
 
@@ -109,10 +109,12 @@ def _blocks(
     sites: Sites, rows: Rows, reduction: Any, ready: Callable[[int], None]
 ) -> Iterator[dict[str, Any]]:
     """Yield the table in blocks, and tell the reduction of each."""
-    named = _own_names(sites.ids)
+    named: tuple[str, ...] | None = None
     for start in range(0, max(sites.n_variants, 1), ROWS):
         stop = min(start + ROWS, sites.n_variants)
         ready(stop)
+        # Not before: other threads go on with the scan while names are looked through.
+        named = _own_names(sites.ids) if named is None else named
         block = _block(sites, rows, slice(start, stop), named)
         if reduction is not None:
             reduction.add({name: np.asarray(values) for name, values in block.items()})
