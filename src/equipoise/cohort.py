@@ -169,25 +169,30 @@ class Cohort:
             return self.products(start, stop, columns, "not called")
         return not_called(self.genotypes.packed(start, stop), columns.packed)
 
-    def products_not_called(self, start: int, stop: int, columns: "Held") -> NDArray[np.float64]:
-        """Return the products of columns with columns over who is not called.
+    def products_not_called(
+        self, start: int, stop: int, columns: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the products of columns, (samples, columns), over who is not called.
 
         (variants, columns, columns), the lower half alone. Of several sites this may never
         leave any: with one missing call it is that person's row.
         """
         if self.with_dosages:
             missing = np.isnan(self.dosage(start, stop)).astype(np.float64)
-            return np.einsum("vi,ip,iq->vpq", missing, columns.values, columns.values)
-        block = self.genotypes.packed(start, stop)
-        everybody = np.zeros((self.genotypes.n_samples, columns.values.shape[1]))
-        everybody[self.rows] = columns.values
-        return products_not_called(block, everybody)
+            return np.einsum("vi,ip,iq->vpq", missing, columns, columns)
+        everybody = columns
+        if not self._whole(self.genotypes.n_samples):
+            everybody = np.zeros((self.genotypes.n_samples, columns.shape[1]))
+            everybody[self.rows] = columns
+        return products_not_called(self.genotypes.packed(start, stop), everybody)
+
+    def _whole(self, n_samples: int) -> bool:
+        """Return whether these are all people of the file, in its order."""
+        return self.n == n_samples and np.array_equal(self.rows, np.arange(self.n))
 
     def _of(self, everybody: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the columns of the cohort's people."""
-        if self.n == everybody.shape[1] and np.array_equal(self.rows, np.arange(self.n)):
-            return everybody
-        return everybody[:, self.rows]
+        return everybody if self._whole(everybody.shape[1]) else everybody[:, self.rows]
 
     def dosage_at(self, variants: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the dosages of the given variants, (variants, samples), NaN missing.

@@ -69,12 +69,11 @@ def at_one_site(
     k = len(design.covariates)
     held = cohort.held(columns, np.array(design.bounds))
     with_ones = np.column_stack([np.ones(cohort.n), held.values])
-    ones = cohort.held(with_ones, np.array((1.0, *design.bounds)))
     moments = Moments.of(with_ones[:, : k + 1], with_ones[:, k + 1 :])
     bounds = blocks_of(cohort.genotypes.n_variants, block_size(cohort.genotypes.n_samples))
 
     def work(start: int, stop: int) -> T:
-        effects, (called, alleles) = _complete(cohort, moments, (held, ones), (start, stop))
+        effects, (called, alleles) = _complete(cohort, moments, (held, with_ones), (start, stop))
         return told(Scanned(start, stop, effects, called, alleles))
 
     return cohort.map_blocks(work, bounds)
@@ -132,9 +131,12 @@ class Counted(dict[tuple[int, int], NDArray[np.int64]]):
 
 
 def _complete(
-    cohort: Cohort, moments: Moments, columns: tuple[Held, Held], block: tuple[int, int]
+    cohort: Cohort,
+    moments: Moments,
+    columns: tuple[Held, NDArray[np.float64]],
+    block: tuple[int, int],
 ) -> tuple[Effects, NDArray[np.float64]]:
-    held, ones = columns
+    held, with_ones = columns
     start, stop = block
     k = len(moments.cc)
     if cohort.with_dosages:
@@ -150,5 +152,5 @@ def _complete(
     counted = np.stack([cohort.n - missing, total]).astype(np.float64)
     if not missing.any():
         return regress(moments, cg, gy, square), counted
-    absent = cohort.products_not_called(start, stop, ones)
+    absent = cohort.products_not_called(start, stop, with_ones)
     return complete_cases(moments, cg, gy, square, absent), counted
