@@ -11,18 +11,19 @@ from scipy import stats
 
 from equipoise.genotypes.plink import PlinkFile
 from equipoise.genotypes.source import codes_of
+from equipoise.solvers.distributions import student_above
 from equipoise.solvers.lira import clopper_pearson, measured
 from equipoise.solvers.membership import (
     ALARMS,
     LEAST_OTHERS,
     NOT_CALLED,
+    Attained,
     Linkage,
     Stratum,
     frequencies_in_cases,
     membership_auc,
     membership_power,
     paired_statistics,
-    reference_size,
     standardised,
     statistic,
 )
@@ -97,12 +98,60 @@ def test_theory_holds_where_the_others_are_the_reference_too() -> None:
     draw = np.random.default_rng(20261122)
     found = [(two_strata(draw, 3_000, 250, 300, truly=True)) for _ in range(4)]
     power = np.mean([attack(pool, 500, strata).rates[0].power.value for pool, strata in found])
-    size = reference_size(found[0][1])
-    assert size == pytest.approx(600)
-    theory = membership_power(500, 3_000, 0.05, size)
-    assert theory < membership_power(500, 3_000, 0.05) - 0.1
+    expected = of(500, np.full(2, 3_000.0), found[0][1])
+    assert expected.reference == pytest.approx(600)
+    assert expected.power(0.05) < membership_power(500, 3_000, 0.05) - 0.1
+    # 300 others of an ancestry tell their mean and spread well: nearly two normals.
+    normal = membership_power(500, 3_000, 0.05, 600)
+    assert normal - 0.005 < expected.power(0.05) < normal
+    assert expected.auc() == pytest.approx(membership_auc(500, 3_000, 600))
     # 2,000 members and limits from 2,400 others: a standard error of .017.
-    assert power == pytest.approx(theory, abs=0.05)
+    assert power == pytest.approx(expected.power(0.05), abs=0.05)
+
+
+def of(people: int, effective: NDArray[np.float64], strata: list[Stratum]) -> Attained:
+    sizes = [(np.zeros(s.members.shape[1]), np.zeros(s.others.shape[1])) for s in strata]
+    return Attained.of(people, effective, sizes)
+
+
+@pytest.mark.parametrize("freedom", [8, 30, 600])
+@pytest.mark.parametrize("shift", [0.0, 1.5, 12.0])
+def test_the_noncentral_t_is_scipys(freedom: int, shift: float) -> None:
+    law = stats.nct(freedom, shift) if shift else stats.t(freedom)
+    for value in law.ppf([0.001, 0.2, 0.5, 0.95, 0.999]):
+        assert student_above(value, freedom, shift) == pytest.approx(law.sf(value), abs=2e-4)
+
+
+@pytest.mark.parametrize("others", [12, 40])
+def test_theory_knows_how_few_others_there_are(others: int) -> None:
+    """Statistics drawn as theory says, standardised as the test does: two ancestries, two M."""
+    draw = np.random.default_rng(20261129)
+    reference = of(100, np.ones(2), sized(60, others)).reference
+    spread = np.sqrt(1 / 100 + 1 / reference)
+    expected = of(100, np.array([300.0, 900.0]), sized(60, others))
+    inside, outside, auc = [], [], []
+    for _ in range(300):
+        pairs = []
+        for effective in (300.0, 900.0):
+            sd = np.sqrt(effective) * spread
+            members = draw.normal(effective / 100, sd, 60)
+            pairs.append(standardised((members, draw.normal(0, sd, others))))
+        each, rest = (np.concatenate([pair[i] for pair in pairs]) for i in (0, 1))
+        auc.append((each[:, None] > rest).mean())
+        inside.append(each)
+        outside.append(rest)
+    # The limit of all trials' others together: that of one trial scatters by itself.
+    for alarm in (0.05, 0.2):
+        limit = np.quantile(np.concatenate(outside), 1 - alarm)
+        hits = (np.concatenate(inside) > limit).mean()
+        assert hits == pytest.approx(expected.power(alarm), abs=0.015)
+    assert np.mean(auc) == pytest.approx(expected.auc(), abs=0.02)
+    naive = np.mean([membership_power(100, m, 0.05, reference) for m in (300.0, 900.0)])
+    assert expected.power(0.05) < naive - 0.01
+
+
+def sized(members: int, others: int) -> list[Stratum]:
+    return [Stratum(np.zeros((1, members)), np.zeros((1, others)))] * 2
 
 
 def test_a_pool_of_other_people_accuses_nobody_more_than_it_should() -> None:
@@ -268,8 +317,9 @@ KG = Path(__file__).resolve().parents[3] / "shared" / "data" / "kg2504"
 
 
 @pytest.mark.skipif(not KG.exists(), reason="no kg2504 beside the repository")
-def test_theory_holds_for_real_genomes_with_others_of_the_same_ancestry() -> None:
-    """Half of each of 26 populations in the pool; common variants, as a study has them."""
+@pytest.mark.parametrize("least", [0.05, 0.01])
+def test_theory_holds_for_real_genomes_with_others_of_the_same_ancestry(least: float) -> None:
+    """Half of each of 26 populations in the pool."""
     file = PlinkFile.open(KG / "kg2504_24k")
     rows = (row.split("\t") for row in (KG / "kg2504_pops.tsv").read_text().splitlines())
     population = {row[0]: row[1] for row in rows}
@@ -277,7 +327,7 @@ def test_theory_holds_for_real_genomes_with_others_of_the_same_ancestry() -> Non
     codes = codes_of(file.packed(0, file.n_variants), file.n_samples)
     copies = np.array([2, NOT_CALLED, 1, 0], np.uint8)[codes]
     p = np.where(copies == NOT_CALLED, 0, copies).sum(axis=1) / (2 * file.n_samples)
-    copies = copies[np.minimum(p, 1 - p) > 0.05]
+    copies = copies[np.minimum(p, 1 - p) > least]
     powers: list[float] = []
     draw = np.random.default_rng(20261128)
     for _ in range(4):
@@ -288,7 +338,7 @@ def test_theory_holds_for_real_genomes_with_others_of_the_same_ancestry() -> Non
         powers.append(told.rates[0].power.value)
     linkage = Linkage(strata)
     linkage.add(strata)
-    theory = membership_power(members.shape[1], linkage.effective(), 0.05, reference_size(strata))
-    assert 0.4 < theory < 0.7
+    theory = of(members.shape[1], linkage.by_stratum(), strata).power(0.05)
+    assert 0.4 < theory < 0.8
     # A split has a standard error of .024, most of it of the limit; the mean of four .012.
     assert np.mean(powers) == pytest.approx(theory, abs=0.03)

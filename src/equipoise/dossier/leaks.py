@@ -206,11 +206,9 @@ def roc(row: Mapping[str, Any]) -> Curve | None:
         svg.Axis(log10(LEAST_RATE), 0.0, _RATES, title)
         for title in ("Others wrongly named", "Members found out")
     )
-    grid = np.geomspace(LEAST_RATE, 1.0, 61)[:-1].tolist()
-    shift = _shift(theory)
     paths = [
         ("chance", _path(x, y, [(a, a) for a in (LEAST_RATE, 1.0)])),
-        ("theory", _path(x, y, [(a, normal_cdf(shift - normal_quantile(a))) for a in grid])),
+        ("theory", _path(x, y, theory.get("curve") or _normal(theory["auc"]))),
     ]
     if found is not None:
         # Of n others one is the least share that can be seen.
@@ -220,9 +218,11 @@ def roc(row: Mapping[str, Any]) -> Curve | None:
     return Curve(svg.plot(x, y, svg.stretched(paths), "square"), said)
 
 
-def _shift(theory: Mapping[str, Any]) -> float:
-    """Return how far members lie above others: AUC = Phi(s / sqrt(2)), held off its ends."""
-    return -(2**0.5) * normal_quantile(min(max(theory["auc"], 0.5), 1 - 1e-15))
+def _normal(auc: float) -> list[tuple[float, float]]:
+    """Return the curve of two normals that lie so far apart: AUC = Phi(s / sqrt(2))."""
+    shift = -(2**0.5) * normal_quantile(min(max(auc, 0.5), 1 - 1e-15))
+    grid = np.geomspace(LEAST_RATE, 1.0, 61)[:-1].tolist()
+    return [(a, normal_cdf(shift - normal_quantile(a))) for a in grid]
 
 
 def _stairs(curve: Sequence[Sequence[float]]) -> list[tuple[float, float]]:

@@ -12,6 +12,9 @@ independent variants, R the correlations between variants in the population. For
 only the frequencies in a sample of m others, s^2 = (M / N) m / (m + N): the noise of L grows from
 M / N to M (1 / N + 1 / m), what a member adds to L stays M / N.
 
+Where the test is carried out theory is more exact (`Attained`): M differs between ancestries, and
+what is known of L without membership comes from few people.
+
 Whoever knows R could weigh the variants and do better than L; that is not done here.
 """
 
@@ -24,7 +27,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.solvers.distributions import normal_cdf, normal_quantile
+from equipoise.solvers.distributions import normal_cdf, normal_quantile, root, student_above
 
 ALARMS: Final = (0.05, 0.001)
 """Rates of false positives at which the power of the test is given."""
@@ -171,12 +174,6 @@ def member_shares(strata: Sequence[Stratum]) -> Reals:
     return members / members.sum()
 
 
-def reference_size(strata: Sequence[Stratum]) -> float:
-    """Return m, as many people of one population as tell frequencies as well as the strata do."""
-    others = np.array([s.others.shape[1] for s in strata])
-    return float(1 / np.sum(member_shares(strata) ** 2 / others))
-
-
 def standardised(pair: Pair) -> Pair:
     """Return both in standard deviations of the others, each of whom is compared with the rest.
 
@@ -194,6 +191,58 @@ def standardised(pair: Pair) -> Pair:
     rest = np.maximum(square - apart**2 * n / (n - 1), 1e-12 * square) / (n - 2)
     left_out = apart * n / (n - 1) / np.sqrt(rest * (1 + 1 / (n - 1)))
     return (members - centre) / np.sqrt(square / (n - 1) * (1 + 1 / n)), left_out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attained:
+    """What theory expects of `standardised` statistics of people of several ancestries together.
+
+    people           in the pool
+    effective        (strata,) M of each ancestry, see `Linkage.by_stratum`
+    members, others  (strata,) how many people of each
+
+    A statistic rests on the mean and standard deviation of n others. Of a member it is a
+    noncentral t with n - 1 degrees of freedom, around s / sqrt(1 + 1 / n); of one of the others,
+    measured by the rest, a t with n - 2.
+    """
+
+    people: int
+    effective: Reals
+    members: NDArray[np.int64]
+    others: NDArray[np.int64]
+
+    @staticmethod
+    def of(people: int, effective: Reals, pairs: Sequence[Pair]) -> "Attained":
+        """Return it for as many people of each ancestry as there are statistics of."""
+        members, others = (np.array([len(pair[i]) for pair in pairs]) for i in (0, 1))
+        return Attained(people, effective, members, others)
+
+    @property
+    def reference(self) -> float:
+        """As many people of one population as tell frequencies as well as the strata do."""
+        shares = self.members / self.members.sum()
+        return float(1 / np.sum(shares**2 / self.others))
+
+    def power(self, false_positives: float) -> float:
+        """Return the share of members above the limit that so many of the others are above."""
+        limit = root(lambda value: self._others_above(value) - false_positives, -100.0, 100.0)
+        above = [
+            student_above(limit, n - 1, shift / sqrt(1 + 1 / n))
+            for n, shift in zip(self.others.tolist(), self._shifts(), strict=True)
+        ]
+        return float(np.average(above, weights=self.members))
+
+    def auc(self) -> float:
+        """Return the chance that a member ranks above another."""
+        ranked = [normal_cdf(shift / sqrt(2)) for shift in self._shifts()]
+        return float(np.average(ranked, weights=self.members))
+
+    def _shifts(self) -> list[float]:
+        return [_shift(self.people, m, self.reference) for m in self.effective.tolist()]
+
+    def _others_above(self, value: float) -> float:
+        above = [student_above(value, n - 2) for n in self.others.tolist()]
+        return float(np.average(above, weights=self.others))
 
 
 def frequencies_in_cases(
@@ -253,16 +302,30 @@ class Linkage:
 
     def effective(self) -> float:
         """Return M over all blocks, from 1 to the number of variants."""
+        return self._number(*self._products())
+
+    def by_stratum(self) -> Reals:
+        """Return M of each ancestry, (strata,): of its people with all people.
+
+        Whoever has more of the alleles that are rare in the pool is found out sooner.
+        """
+        own, squares = self._products()
+        parts = (slice(*ends) for ends in pairwise(self._ends))
+        return np.array([self._number(own[part], squares[part]) for part in parts])
+
+    def _products(self) -> tuple[Reals, Reals]:
+        """Return z'z of each person, and the mean of (z'y)^2 with the others, (people,) each."""
         products = self._gram.copy()
         for start, stop in pairwise(self._ends):
             part = products[start:stop, start:stop]
             # Rows add up to 0: off the diagonal lies minus what is on it.
             part += np.trace(part) / ((stop - start) * (stop - start - 1))
-        own = float(np.trace(self._gram)) / self._n
         np.fill_diagonal(products, 0.0)
-        square = float(np.sum(products**2)) / (self._n * (self._n - 1))
-        most = float(self._variants)
-        return max(1.0, most if square * most <= own**2 else own**2 / square)
+        return np.diag(self._gram), np.sum(products**2, axis=1) / (self._n - 1)
+
+    def _number(self, own: Reals, squares: Reals) -> float:
+        member, other, most = float(own.mean()) ** 2, float(squares.mean()), float(self._variants)
+        return max(1.0, most if other * most <= member else member / other)
 
 
 def _centred(stratum: Stratum) -> NDArray[np.float32]:

@@ -36,6 +36,9 @@ NO_CASES: Final = "no list of cases was given"
 NO_FOLDS: Final = "not all people of the fold are known and among those given"
 NO_TOTALS: Final = "the totals by fold are not in the folder"
 
+CURVE: Final = tuple(np.geomspace(1e-3, 1.0, 25)[:-1].tolist())
+"""Rates of false positives at which theory's curve is given."""
+
 _BLOCK: Final = 2048
 _COPIES: Final = np.array([2, NOT_CALLED, 1, 0], np.uint8)
 """Of the effect allele, by the 2-bit code."""
@@ -156,15 +159,13 @@ def _listed(path: Path) -> frozenset[str]:
 class _Target:
     """A set under attack: who of each pair is in it, what is published of it, L so far.
 
-    pool       (variants,) frequencies; None where they are those of the chosen people themselves
-    reference  as many people as tell the population's frequencies
+    pool  (variants,) frequencies; None where they are those of the chosen people themselves
     """
 
     people: int
     chosen: tuple[NDArray[np.int64], ...]
     pool: NDArray[np.float64] | None = None
     pairs: list[membership.Pair] | None = None
-    reference: float = 0.0
 
     def add(self, calls: Sequence[Stratum], rows: NDArray[np.int64]) -> None:
         """Add the variants at these rows."""
@@ -176,10 +177,9 @@ class _Target:
         found = membership.paired_statistics(pool[told], self.people, strata)
         before = self.pairs or [(np.zeros(1), np.zeros(1))] * len(found)
         self.pairs = [(a + c, b + d) for (a, b), (c, d) in zip(before, found, strict=True)]
-        self.reference = membership.reference_size(strata)
 
-    def measured(self, effective: float) -> dict[str, Any]:
-        """Return what the test attains, beside theory for a reference of this size."""
+    def measured(self, effective: NDArray[np.float64]) -> dict[str, Any]:
+        """Return what the test attains, beside theory for so few others; M is given by pair."""
         try:
             each = [membership.standardised(pair) for pair in self.pairs or ()]
         except ValueError:
@@ -189,8 +189,10 @@ class _Target:
             ) from None
         inside, outside = (np.concatenate([pair[i] for pair in each]) for i in (0, 1))
         found = lira.measured((inside, outside), membership.ALARMS, normal=True)
-        theory = _theory(self.people, effective, self.reference)
-        return {**asdict(found), "reference": round(self.reference, 1), "theory": theory}
+        chosen = np.array([len(who) > 0 for who in self.chosen])
+        expected = membership.Attained.of(self.people, effective[chosen], each)
+        reference = round(expected.reference, 1)
+        return {**asdict(found), "reference": reference, "theory": _expected(expected)}
 
 
 def _attacked(
@@ -212,8 +214,10 @@ def _attacked(
             target.add(calls, start + np.flatnonzero(here))
         if progress is not None:
             progress(done / len(spans))
-    effective = linkage.effective() if linkage else 1.0
-    return {name: target.measured(effective) for name, target in targets.items()}, effective
+    effective, by_pair = 1.0, np.ones(len(pairs))
+    if linkage is not None:
+        effective, by_pair = linkage.effective(), linkage.by_stratum()
+    return {name: target.measured(by_pair) for name, target in targets.items()}, effective
 
 
 def _targets(known: Releases, pairs: Pairs, cases: frozenset[str] | None) -> dict[str, _Target]:
@@ -265,13 +269,19 @@ def _pool(strata: Sequence[Stratum]) -> NDArray[np.float64]:
     return np.where(called > 0, copies / (2 * np.maximum(called, 1)), np.nan)
 
 
-def _theory(people: int, effective: float, reference: float = np.inf) -> dict[str, Any]:
-    five, thousandth = (
-        membership.membership_power(people, effective, alarm, reference)
-        for alarm in membership.ALARMS
-    )
-    auc = membership.membership_auc(people, effective, reference)
-    return {"power_5": _digits(five), "power_01": _digits(thousandth), "auc": _digits(auc)}
+def _theory(people: int, effective: float) -> dict[str, Any]:
+    powers = [membership.membership_power(people, effective, a) for a in membership.ALARMS]
+    return _named(powers, membership.membership_auc(people, effective))
+
+
+def _expected(of: membership.Attained) -> dict[str, Any]:
+    curve = [(alarm, _digits(of.power(alarm))) for alarm in CURVE]
+    return _named([of.power(a) for a in membership.ALARMS], of.auc()) | {"curve": curve}
+
+
+def _named(powers: Sequence[float], auc: float) -> dict[str, Any]:
+    five, thousandth = map(_digits, powers)
+    return {"power_5": five, "power_01": thousandth, "auc": _digits(auc)}
 
 
 def _told(
