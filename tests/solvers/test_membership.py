@@ -129,7 +129,7 @@ def test_theory_knows_how_few_others_there_are(others: int) -> None:
     reference = of(100, np.ones(2), sized(60, others)).reference
     spread = np.sqrt(1 / 100 + 1 / reference)
     expected = of(100, np.array([300.0, 900.0]), sized(60, others))
-    inside, outside, auc = [], [], []
+    inside, outside, auc, rare = [], [], [], []
     for _ in range(300):
         pairs = []
         for effective in (300.0, 900.0):
@@ -138,6 +138,7 @@ def test_theory_knows_how_few_others_there_are(others: int) -> None:
             pairs.append(standardised((members, draw.normal(0, sd, others))))
         each, rest = (np.concatenate([pair[i] for pair in pairs]) for i in (0, 1))
         auc.append((each[:, None] > rest).mean())
+        rare.append(measured((each, rest), (0.001,), normal=True).rates[0].power.value)
         inside.append(each)
         outside.append(rest)
     # The limit of all trials' others together: that of one trial scatters by itself.
@@ -146,6 +147,8 @@ def test_theory_knows_how_few_others_there_are(others: int) -> None:
         hits = (np.concatenate(inside) > limit).mean()
         assert hits == pytest.approx(expected.power(alarm), abs=0.015)
     assert np.mean(auc) == pytest.approx(expected.auc(), abs=0.02)
+    assert not expected.told(0.001)
+    assert np.mean(rare) == pytest.approx(expected.power(0.001), abs=0.02)
     naive = np.mean([membership_power(100, m, 0.05, reference) for m in (300.0, 900.0)])
     assert expected.power(0.05) < naive - 0.01
 

@@ -224,13 +224,25 @@ class Attained:
         return float(1 / np.sum(shares**2 / self.others))
 
     def power(self, false_positives: float) -> float:
-        """Return the share of members above the limit that so many of the others are above."""
-        limit = root(lambda value: self._others_above(value) - false_positives, -100.0, 100.0)
+        """Return the share of members above the limit that so many of the others are above.
+
+        Where fewer than 1 / rate others are there, the limit is that of a normal distribution
+        as wide as theirs, which `lira.measured` takes too.
+        """
+        if self.told(false_positives):
+            limit = root(lambda value: self._others_above(value) - false_positives, -100.0, 100.0)
+        else:
+            square = np.average((self.others - 2) / (self.others - 4), weights=self.others)
+            limit = normal_quantile(false_positives) * sqrt(float(square))
         above = [
             student_above(limit, n - 1, shift / sqrt(1 + 1 / n))
             for n, shift in zip(self.others.tolist(), self._shifts(), strict=True)
         ]
         return float(np.average(above, weights=self.members))
+
+    def told(self, false_positives: float) -> bool:
+        """Return whether the others are enough to show such a rate."""
+        return false_positives * int(self.others.sum()) > 1 - 1e-9
 
     def auc(self) -> float:
         """Return the chance that a member ranks above another."""

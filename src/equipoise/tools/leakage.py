@@ -275,7 +275,7 @@ def _theory(people: int, effective: float) -> dict[str, Any]:
 
 
 def _expected(of: membership.Attained) -> dict[str, Any]:
-    curve = [(alarm, _digits(of.power(alarm))) for alarm in CURVE]
+    curve = [(alarm, _digits(of.power(alarm))) for alarm in CURVE if of.told(alarm)]
     return _named([of.power(a) for a in membership.ALARMS], of.auc()) | {"curve": curve}
 
 
