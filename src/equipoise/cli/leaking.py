@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from equipoise.cli.options import AsJson
 from equipoise.errors import InputError
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def leakage(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast, get_args
 
 import typer
 
+from equipoise.cli.options import AsJson
 from equipoise.errors import InputError
 
 if TYPE_CHECKING:  # who runs another command does not wait for these
@@ -83,7 +84,7 @@ def simulate(
     threads: Annotated[
         int | None, typer.Option("--threads", help="Chromosomes at a time; all cores by default.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make up cohorts with a known truth: genotypes, traits, sites."""
     from equipoise.simulation.demography import AMR
