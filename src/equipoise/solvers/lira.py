@@ -114,10 +114,19 @@ def measured(pair: Pair, alarms: Sequence[float], *, normal: bool = False) -> Me
     return Measured(len(members), len(others), auc, rates, _curve(pair))
 
 
+def most_above(others: int, alarm: float) -> int:
+    """Return how many of the others may lie above the limit for a rate of false positives.
+
+    >>> most_above(999, 0.001), most_above(1000, 0.001)
+    (0, 1)
+    """
+    # Of 1,000 others one may be above: not 0, as the product may be .9999...
+    return int(alarm * others + 1e-9)
+
+
 def _rate(pair: Pair, alarm: float, normal: bool) -> Rate:
     members, others = pair
-    # Of 1,000 others one may be above: not 0, as the product may be .9999...
-    above = int(alarm * len(others) + 1e-9)
+    above = most_above(len(others), alarm)
     if above < 1 and not normal:
         return Rate(alarm, None, "others")
     if above < 1:

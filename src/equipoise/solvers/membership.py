@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.solvers.distributions import normal_cdf, normal_quantile, root, student_above
+from equipoise.solvers.lira import most_above
 
 ALARMS: Final = (0.05, 0.001)
 """Rates of false positives at which the power of the test is given."""
@@ -242,7 +243,7 @@ class Attained:
 
     def told(self, false_positives: float) -> bool:
         """Return whether the others are enough to show such a rate."""
-        return false_positives * int(self.others.sum()) > 1 - 1e-9
+        return most_above(int(self.others.sum()), false_positives) > 0
 
     def auc(self) -> float:
         """Return the chance that a member ranks above another."""
