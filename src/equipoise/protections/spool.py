@@ -49,7 +49,6 @@ class Spool:
         """Take one more block; what can be written is copied, since it may change afterwards."""
         self._size += len(block)
         if self._file is None and self._size <= self._most:
-            # A copy is made of what can be written alone: it may change afterwards.
             fixed = isinstance(block, bytes) or block.readonly
             self._held.append(cast("bytes", block) if fixed else bytes(block))
             return
