@@ -41,12 +41,23 @@ def _find(folder: Path, participant: str) -> tuple[str, dict[str, Any]]:
     )
 
 
+def _chance(probability: float) -> str:
+    """Return a probability in hundredths, never as none or all of them.
+
+    >>> _chance(0.934), _chance(0.0001), _chance(0.9999)
+    ('93.4%', 'under 0.1%', 'over 99.9%')
+    """
+    if probability < 0.0005:
+        return "under 0.1%"
+    return "over 99.9%" if probability >= 0.9995 else f"{probability:.1%}"
+
+
 def _text(content: dict[str, Any]) -> str:
     parts = sorted(content["contributions"], key=lambda part: -abs(part["value"]))
     most = max((abs(part["value"]) for part in parts), default=0.0) or 1.0
     width = max((len(part["locus"]) for part in parts), default=0)
     lines = [
-        f"Site {content['site']}. Probability of the trait: {content['probability']:.1%}.",
+        f"Site {content['site']}. Probability of the trait: {_chance(content['probability'])}.",
         f"Score: {content['score']:+.3f}, log odds against an average person, from a model that"
         " never saw this person.",
         "",
