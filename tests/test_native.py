@@ -136,3 +136,36 @@ def _square(x):
 def _fill(found):
     for i in range(len(found)):
         found[i] = _square(i)
+
+
+ALIKE = """
+import sys, numpy as np
+from equipoise.native import compiled, native
+
+@compiled
+def more(x):
+    return x + {more}
+
+@native("float64[:]")
+def loop(values):
+    for i in range(len(values)):
+        values[i] = more(values[i])
+"""
+
+
+def test_loops_that_look_alike_stay_themselves(tmp_path: Path) -> None:
+    for name, more in (("first", 1), ("second", 2)):
+        (tmp_path / f"{name}.py").write_text(ALIKE.replace("{more}", str(more)))
+    environment = {
+        **os.environ,
+        "NUMBA_CACHE_DIR": str(tmp_path / "kept"),
+        "PYTHONPATH": str(tmp_path),
+    }
+    call = "{0} = np.zeros(1)\nimport {0} as m\nm.loop({0})\nprint({0})\n"
+    first, second = (call.format(name) for name in ("first", "second"))
+    said = {first: "[1.]", second: "[2.]"}
+    # Each is compiled in a process of its own, then both are loaded into one.
+    for calls in ([first], [second], [first, second], [second, first]):
+        command = [sys.executable, "-c", "import numpy as np\n" + "".join(calls)]
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert ran.stdout.splitlines() == [said[each] for each in calls]

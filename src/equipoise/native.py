@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
@@ -38,8 +39,6 @@ THREADS: Final = "EQUIPOISE_THREADS"
 """Variable of the environment that says how many threads may compute."""
 
 _lock: Final = Lock()
-_engines: Final[list[Any]] = []
-"""Keep what they hold from being let go."""
 
 
 class Late:
@@ -118,18 +117,14 @@ class Native(Loop):
         addresses = {name: _address(name) for name in content["needs"]}
         if None in addresses.values():
             return _dispatcher(self)
-        binding.initialize_native_target()
-        binding.initialize_native_asmprinter()
+        engine = _engine(binding)
         for symbol, address in addresses.items():
             # What numba has named itself stays: its own code calls it. What it names later
             # takes the place of ours.
             if binding.address_of_symbol(symbol) is None:
                 binding.add_symbol(symbol, address)
-        machine = binding.Target.from_default_triple().create_target_machine()
-        engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
         engine.add_object_file(binding.ObjectFileRef.from_data(code))
         engine.finalize_object()
-        _engines.append(engine)
         flat: list[Any] = []
         for kind in self.kinds:
             scalar = _SCALARS.get(kind)
@@ -138,15 +133,9 @@ class Native(Loop):
 
     def _digest(self, binding: Any) -> str:
         """Return what the object code depends on."""
-        here = Path(__file__)
-        sources = [here, here.parent / "packed" / "vectors.py"]
-        sources.append(Path(cast("str", sys.modules[self.__module__].__file__)))
-        features = sorted(k for k, v in binding.get_host_cpu_features().items() if v)
-        told = [*self.kinds, binding.get_host_cpu_name(), *features, sys.platform]
-        told += [str(binding.llvm_version_info), str(sys.version_info[:2])]
+        told = [_surroundings(binding), self.__module__, self.__name__, *self.kinds]
         joint = hashlib.sha256("\n".join(told).encode())
-        for source in sources:
-            joint.update(source.read_bytes())
+        joint.update(Path(cast("str", sys.modules[self.__module__].__file__)).read_bytes())
         return joint.hexdigest()[:24]
 
     def _compiled(self) -> bytes:
@@ -166,16 +155,39 @@ class Native(Loop):
             pointers += [numba.types.int64] * len(axes)
             names += [f"p{i}", *axes]
             call.append(f"carray(p{i}, ({', '.join(axes)},))")
-        text = f"def entry({', '.join(names)}):\n    loop({', '.join(call)})\n"
+        # All code lies in one engine: no two entries may have the same name.
+        entry = f"entry_{self._digest(import_module('llvmlite.binding'))}"
+        text = f"def {entry}({', '.join(names)}):\n    loop({', '.join(call)})\n"
         held: dict[str, Any] = {"loop": _dispatcher(self), "carray": numba.carray}
         exec(text, held)  # noqa: S102  (of names and kinds of our own)
-        made = numba.cfunc(numba.types.void(*pointers), error_model="numpy")(held["entry"])
+        made = numba.cfunc(numba.types.void(*pointers), error_model="numpy")(held[entry])
         _, _, (code, _) = made._library.serialize_using_object_code()
         declared = (f.name for f in made._library._final_module.functions if f.is_declaration)
         data = (v.name for v in made._library._final_module.global_variables if v.is_declaration)
         needs = sorted(name for name in (*declared, *data) if not name.startswith("llvm."))
         told = {"entry": made._wrapper_name, "needs": needs}
         return json.dumps(told).encode() + b"\n" + code
+
+
+@cache
+def _engine(binding: Any) -> Any:
+    """Return what loads object code, and keeps it for as long as the process lasts."""
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    machine = binding.Target.from_default_triple().create_target_machine()
+    return binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
+
+
+@cache
+def _surroundings(binding: Any) -> str:
+    """Return what all object code depends on: processor, versions, the sources of every loop."""
+    features = sorted(k for k, v in binding.get_host_cpu_features().items() if v)
+    told = [binding.get_host_cpu_name(), *features, sys.platform]
+    told += [str(binding.llvm_version_info), str(sys.version_info[:2])]
+    here = Path(__file__)
+    sources = [here, here.parent / "packed" / "vectors.py"]
+    told += [hashlib.sha256(source.read_bytes()).hexdigest() for source in sources]
+    return "\n".join(told)
 
 
 def _dispatcher(loop: Loop) -> Callable[..., Any]:

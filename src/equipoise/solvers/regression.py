@@ -34,6 +34,10 @@ class Status(IntEnum):
     TOO_FEW = 4
 
 
+_OK, _NOT_CALLED, _MONOMORPHIC = int(Status.OK), int(Status.NOT_CALLED), int(Status.MONOMORPHIC)
+_COLLINEAR, _TOO_FEW = int(Status.COLLINEAR), int(Status.TOO_FEW)
+
+
 @dataclass(frozen=True, slots=True)
 class Moments:
     """Sums over the people of a regression, each called person counted once.
@@ -74,6 +78,17 @@ class Effects:
     dof: NDArray[np.float64]
     status: NDArray[np.int8]
 
+    @classmethod
+    def room(cls, variants: int, traits: int) -> "Effects":
+        """Return effects that are yet to be written."""
+        shape = (variants, traits)
+        return cls(np.empty(shape), np.empty(shape), np.empty(variants), np.empty(shape, np.int8))
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """All four, as loops that write them take them."""
+        return self.beta, self.standard_error, self.dof, self.status
+
     @property
     def t(self) -> NDArray[np.float64]:
         """(variants, traits) Student's t with `dof` degrees of freedom."""
@@ -92,18 +107,12 @@ def regress(
         lower = np.linalg.cholesky(moments.cc)
     except np.linalg.LinAlgError as error:
         raise ValueError("the covariates add up to one another") from error
-    u = np.linalg.solve(lower, cg.T)
-    v = np.linalg.solve(lower, moments.cy)
-    centred = gg - cg[:, 0] ** 2 / moments.n
-    left = gg - np.einsum("kv,kv->v", u, u)
-    n = np.full(len(gg), moments.n)
-    return _effects(
-        n - len(moments.cc) - 1,
-        (centred, left),
-        gy - u.T @ v,
-        np.broadcast_to(moments.yy - np.einsum("kt,kt->t", v, v), gy.shape),
-        n,
-    )
+    found = Effects.room(*gy.shape)
+    traits = np.ascontiguousarray(np.linalg.solve(lower, moments.cy).T)
+    rest = moments.yy - np.einsum("tk,tk->t", traits, traits)
+    sums = [np.ascontiguousarray(each, np.float64) for each in (cg, gy, gg)]
+    _regress_each(lower, traits, rest, moments.n, *sums, np.empty((1, len(lower))), *found.arrays)
+    return found
 
 
 def complete_cases(
@@ -122,32 +131,68 @@ def complete_cases(
     everybody = np.zeros((k + traits, k + traits))
     everybody[:k, :k], everybody[k:, :k] = moments.cc, moments.cy.T
     everybody[np.arange(k, k + traits), np.arange(k, k + traits)] = moments.yy
-    found = np.zeros((len(gg), 3 + 2 * traits))
-    p = k + traits
+    found, p = Effects.room(*gy.shape), k + traits
     room = np.zeros((p, p)), np.zeros((k, k)), np.zeros((2, k))
     sums, gone = np.concatenate([cg, gy], axis=1), np.ascontiguousarray(absent)
-    _solve_each(everybody, gone, sums, np.ascontiguousarray(gg), found, *room)
-    n = found[:, 0]
-    return _effects(
-        n - k - 1, (found[:, 1], found[:, 2]), found[:, 3 : 3 + traits], found[:, 3 + traits :], n
-    )
+    _solve_each(everybody, gone, sums, np.ascontiguousarray(gg), *room, *found.arrays)
+    return found
 
 
 _MATRIX: Final = "float64[:,:]"
 
 
-@native(_MATRIX, "float64[:,:,:]", _MATRIX, "float64[:]", _MATRIX, _MATRIX, _MATRIX, _MATRIX)
+_FOUND: Final = (_MATRIX, _MATRIX, "float64[:]", "int8[:,:]")
+"""Of `Effects.arrays`."""
+
+
+@native(_MATRIX, _MATRIX, "float64[:]", "float64", _MATRIX, _MATRIX, "float64[:]", _MATRIX, *_FOUND)
+def _regress_each(
+    lower: Any,
+    traits: Any,
+    rest: Any,
+    n: Any,
+    cg: Any,
+    gy: Any,
+    gg: Any,
+    solved: Any,
+    beta: Any,
+    error: Any,
+    dof: Any,
+    status: Any,
+) -> None:
+    """Write the effects of each variant, one after the other.
+
+    lower   (k, k) the factor of C'C
+    traits  (traits, k) C'y solved by it
+    rest    (traits,) y'y~
+    solved  room to work in, (1, k)
+    """
+    k = len(lower)
+    for i in range(len(gg)):
+        dof[i] = n - k - 1
+        _substitute(lower, cg, i, solved, 0)
+        left = gg[i] - _dot(solved, 0, solved, 0, k)
+        why = _why(n, dof[i], gg[i] - cg[i, 0] ** 2 / n, left)
+        for t in range(len(rest)):
+            score = gy[i, t] - _dot(solved, 0, traits, t, k)
+            _write(i, t, why, left, score, rest[t], beta, error, dof, status)
+
+
+@native(_MATRIX, "float64[:,:,:]", _MATRIX, "float64[:]", _MATRIX, _MATRIX, _MATRIX, *_FOUND)
 def _solve_each(
     everybody: Any,
     absent: Any,
     sums: Any,
     gg: Any,
-    found: Any,
     present: Any,
     lower: Any,
     solved: Any,
+    beta: Any,
+    error: Any,
+    dof: Any,
+    status: Any,
 ) -> None:
-    """Write n, g'g about its mean, g'g~, g'y~ and y'y~ of each variant; g'g~ is 0 if singular.
+    """Write the effects of each variant, each with a C'C of its own.
 
     present, lower, solved  room to work in: (p, p), (k, k) and (2, k)
     """
@@ -157,18 +202,21 @@ def _solve_each(
             for c in range(p):
                 present[r, c] = everybody[r, c] - absent[i, r, c]
         n = present[0, 0]
-        found[i, 0] = n
-        if n <= 0.5:
-            continue
-        found[i, 1] = gg[i] - sums[i, 0] ** 2 / n
-        if not _factor(present, lower):
-            continue
-        _substitute(lower, sums, i, solved, 0)
-        found[i, 2] = gg[i] - _dot(solved, 0, 0, k)
+        dof[i] = n - k - 1
+        centred = gg[i] - sums[i, 0] ** 2 / n if n > 0.5 else 0.0
+        left = 0.0
+        solvable = n > 0.5 and _factor(present, lower)
+        if solvable:
+            _substitute(lower, sums, i, solved, 0)
+            left = gg[i] - _dot(solved, 0, solved, 0, k)
+        why = _why(n, dof[i], centred, left)
         for t in range(k, p):
-            _substitute(lower, present, t, solved, 1)
-            found[i, 3 + t - k] = sums[i, t] - _dot(solved, 0, 1, k)
-            found[i, 3 + p - k + t - k] = present[t, t] - _dot(solved, 1, 1, k)
+            score = rest = 0.0
+            if solvable:
+                _substitute(lower, present, t, solved, 1)
+                score = sums[i, t] - _dot(solved, 0, solved, 1, k)
+                rest = present[t, t] - _dot(solved, 1, solved, 1, k)
+            _write(i, t - k, why, left, score, rest, beta, error, dof, status)
 
 
 @compiled
@@ -199,31 +247,45 @@ def _substitute(lower: Any, rights: Any, at: Any, solved: Any, place: Any) -> No
 
 
 @compiled
-def _dot(rows: Any, one: Any, other: Any, k: Any) -> float:
+def _dot(rows: Any, one: Any, others: Any, other: Any, k: Any) -> float:
     total = 0.0
     for j in range(k):
-        total += rows[one, j] * rows[other, j]
+        total += rows[one, j] * others[other, j]
     return total
 
 
-def _effects(
-    dof: NDArray[np.float64],
-    variance: tuple[NDArray[np.float64], NDArray[np.float64]],
-    score: NDArray[np.float64],
-    residual: NDArray[np.float64],
-    n: NDArray[np.float64],
-) -> Effects:
-    """Return effects and why there is none; `variance` is that of g, and what covariates leave."""
-    centred, left = variance
-    status = np.full(len(n), Status.OK, np.int8)
+@compiled
+def _why(n: Any, dof: Any, centred: Any, left: Any) -> int:
+    """Return the status of a variant with g'g about its mean and g'g~."""
+    if n < 0.5:
+        return _NOT_CALLED
+    if dof < 1:
+        return _TOO_FEW
     # 1 called copy in n people has a variance of nearly 1: a millionth of it is none at all.
-    status[left <= LEAST_SHARE * np.maximum(centred, 1e-300)] = Status.COLLINEAR
-    status[centred <= 1e-6] = Status.MONOMORPHIC
-    status[dof < 1] = Status.TOO_FEW
-    status[n < 0.5] = Status.NOT_CALLED
-    fine = status == Status.OK
-    divisor = np.where(fine, left, 1.0)[:, None]
-    beta = np.where(fine[:, None], score / divisor, np.nan)
-    rest = np.maximum(residual - beta * score, 0.0)
-    error = np.sqrt(rest / np.where(fine, dof, 1.0)[:, None] / divisor)
-    return Effects(beta, error, dof, np.repeat(status[:, None], score.shape[1], axis=1))
+    if centred <= 1e-6:
+        return _MONOMORPHIC
+    if left <= LEAST_SHARE * max(centred, 1e-300):
+        return _COLLINEAR
+    return _OK
+
+
+@compiled
+def _write(
+    i: Any,
+    t: Any,
+    why: Any,
+    left: Any,
+    score: Any,
+    residual: Any,
+    beta: Any,
+    error: Any,
+    dof: Any,
+    status: Any,
+) -> None:
+    """Write the effect of variant i on trait t, of g'g~, g'y~ and y'y~."""
+    status[i, t] = why
+    beta[i, t] = error[i, t] = np.nan
+    if why == _OK:
+        beta[i, t] = score / left
+        rest = max(residual - beta[i, t] * score, 0.0)
+        error[i, t] = np.sqrt(rest / dof[i] / left)
