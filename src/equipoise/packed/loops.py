@@ -13,12 +13,13 @@ from equipoise.packed.processor import LANES, ROWS, VARIANTS
 vectors: Any = Late("equipoise.packed.vectors")
 
 VARIANTS_AT_ONCE = 36
-"""Variants unpacked at a time, of 4,096 people: as much as the second cache holds."""
+"""Variants unpacked at a time: 180 KiB of them stay in the second cache."""
 
 ROWS_AT_ONCE = 96
 """Rows of digits that they are multiplied with before they are unpacked again."""
 
-BYTES_AT_ONCE = 1024
+BYTES_AT_ONCE = 1280
+"""Of each variant that is unpacked at a time: of four rows, all but in the first cache."""
 
 
 @compiled
@@ -33,21 +34,25 @@ def look_up(block: Any, pairs: Any, found: Any) -> None:
 def count(block: Any, masks: Any, tail: Any, counts: Any) -> None:
     """Add how many people of each cell have the upper bit, the lower bit, and both.
 
+    The last vector of a variant reaches into the next one, whose bits the masks leave out.
+
     masks  (cells, bytes up to whole vectors) the lower bit of each person of a cell
     tail   (LANES,) room to work in, zeros
     """
     wide = block.shape[1]
-    full = wide - wide % LANES
+    full, whole = wide - wide % LANES, wide + (-wide) % LANES
+    end = block.ctypes.data + block.shape[0] * wide
     for v in range(block.shape[0]):
-        source = block.ctypes.data + v * block.strides[0]
-        for i in range(wide - full):
+        source = block.ctypes.data + v * wide
+        direct = whole if source + whole <= end else full
+        for i in range(wide - direct):
             tail[i] = block[v, full + i]
         for c in range(masks.shape[0]):
             mask = masks.ctypes.data + c * masks.strides[0]
             sums = counts.ctypes.data + c * counts.strides[0] + v * counts.strides[1]
-            if full:
-                vectors.tally(source, mask, full, sums)
-            if wide > full:
+            if direct:
+                vectors.tally(source, mask, direct, sums)
+            if wide > direct:
                 vectors.tally(tail.ctypes.data, mask + full, LANES, sums)
 
 
@@ -66,16 +71,16 @@ HELD = VARIANTS_AT_ONCE * 4 * BYTES_AT_ONCE + LANES
 """Bytes of room that `multiply` works in."""
 
 
-SUMS = VARIANTS_AT_ONCE * ROWS_AT_ONCE * LANES
-"""Bytes of room for a vector of sums for each variant and row."""
+SUMS = VARIANTS_AT_ONCE, ROWS_AT_ONCE
+"""The shape of room for the sums of each variant and row, of 32 bits."""
 
 
-@native("uint8[:,:]", "int8[:,:]", "int64", "int64[:,:]", "uint8[:]", "uint8[:]", "uint8[:]")
+@native("uint8[:,:]", "int8[:,:]", "int64", "int64[:,:]", "uint8[:]", "uint8[:]", "int32[:,:]")
 def multiply(block: Any, digits: Any, of: Any, sums: Any, held: Any, tail: Any, out: Any) -> None:
     """Write the products of a block with rows of digits, (variants, rows).
 
     of                what of the genotype: 0 the dosage, 1 its square, 2 not called
-    held, tail, out   room to work in: HELD, LANES and SUMS bytes
+    held, tail, out   room to work in: HELD and LANES bytes, SUMS
     """
     for first in range(0, digits.shape[0], ROWS_AT_ONCE):
         rows = digits[first : first + ROWS_AT_ONCE]
@@ -84,11 +89,11 @@ def multiply(block: Any, digits: Any, of: Any, sums: Any, held: Any, tail: Any, 
             _dots(part, rows, of, held, tail, out)
             for v in range(part.shape[0]):
                 for row in range(rows.shape[0]):
-                    sums[start + v, first + row] = vectors.across(_place(out, rows, v, row))
+                    sums[start + v, first + row] = out[v, row]
 
 
 @native(
-    "uint8[:,:]", "int8[:,:]", "int64", "int64", "int64[:,:]", "uint8[:]", "uint8[:]", "uint8[:]"
+    "uint8[:,:]", "int8[:,:]", "int64", "int64", "int64[:,:]", "uint8[:]", "uint8[:]", "int32[:,:]"
 )
 def multiply_whole(
     block: Any, digits: Any, of: Any, places: Any, whole: Any, held: Any, tail: Any, out: Any
@@ -108,40 +113,34 @@ def multiply_whole(
                 for c in range(number, last):
                     total = np.int64(0)
                     for row in range(places * (c + 1) - 1, places * c - 1, -1):  # Horner's rule
-                        place = _place(out, rows, v, row - first)
-                        total = (total << np.int64(8)) + vectors.across(place)
+                        total = (total << np.int64(8)) + out[v, row - first]
                     whole[start + v, c] = total
 
 
 @compiled
-def _place(out: Any, digits: Any, v: Any, row: Any) -> Any:
-    """Return the address of the vector of sums of one variant with a row."""
-    group, within = v // VARIANTS, v % VARIANTS
-    first = row - row % ROWS
-    vector = VARIANTS * (group * digits.shape[0] + first) + within * ROWS + row % ROWS
-    return out.ctypes.data + vector * LANES
-
-
-@compiled
 def _dots(block: Any, digits: Any, of: Any, held: Any, tail: Any, out: Any) -> None:
-    """Write a vector of sums for each variant of a few and each row to `out`, see `_place`."""
+    """Write the sums of each variant of a few with each row to `out`."""
+    out[: block.shape[0] + (-block.shape[0]) % VARIANTS, : digits.shape[0]] = 0
     lane = held.ctypes.data + (-held.ctypes.data) % LANES
     pieces = (block.shape[1] + BYTES_AT_ONCE - 1) // BYTES_AT_ONCE
     # Of one length: a short last piece costs nearly as much as a long one.
     piece = (block.shape[1] + LANES * pieces - 1) // (LANES * pieces) * LANES
-    wide = 4 * BYTES_AT_ONCE
+    wide, end = 4 * BYTES_AT_ONCE, block.ctypes.data + block.shape[0] * block.shape[1]
     for first in range(0, block.shape[1], piece):
         size = min(piece, block.shape[1] - first)
         people = 4 * (size + (-size) % LANES)
         for v in range(block.shape[0]):
             source = block.ctypes.data + v * block.strides[0] + first
-            _unpack_all(of, source, size, lane + v * wide, tail)
+            if source + people // 4 <= end:
+                # What is beyond the piece, of the next variant at worst, is multiplied with 0.
+                _unpack(of, source, people // 4, lane + v * wide)
+            else:
+                _unpack_all(of, source, size, lane + v * wide, tail)
         for row in range(0, digits.shape[0], ROWS):
             right = digits.ctypes.data + row * digits.strides[0] + 4 * first
             for v in range(0, block.shape[0], VARIANTS):
-                left, place = lane + v * wide, _place(out, digits, v, row)
-                again = np.int64(first > 0)
-                vectors.dot(left, wide, right, digits.strides[0], people, place, again)
+                left, place = lane + v * wide, out.ctypes.data + v * out.strides[0] + 4 * row
+                vectors.dot(left, wide, right, digits.strides[0], people, place, out.strides[0])
 
 
 @compiled

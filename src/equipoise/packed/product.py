@@ -40,6 +40,9 @@ _RAISED: Final[dict[Digits, int]] = {3: 0x00808080, 4: 0x80808080}
 _GROUP: Final = 4 * LANES
 """People of one vector of a block."""
 
+_SUMMED: Final = 2**22
+"""People whose products with one digit add up in 32 bits: 2**22 * 4 * 128 = 2**31."""
+
 _EXACT: Final = 2**15
 """People whose products with one digit add up exactly in float32: 2**15 * 4 * 128 = 2**24."""
 
@@ -142,7 +145,7 @@ def product(block: Block, held: Columns, of: Of = "dosage") -> NDArray[np.float6
 def whole_product(block: Block, held: Columns, of: Of = "dosage") -> NDArray[np.int64]:
     """Return the sums in units of each column's grid, (variants, columns), exact."""
     check(block, held.n_samples)
-    if block.size and held.n and byte_products():
+    if block.size and held.n and _by_instruction(held.n_samples):
         return _by_bytes(
             multiply_whole, block, held.digits, (_KINDS.index(of), held.places), held.n
         )
@@ -161,7 +164,7 @@ def multiply_rows(
     check(block, n_samples)
     if not block.size or not len(rows):
         return np.zeros((len(block), len(rows)), np.int64)
-    if byte_products():
+    if _by_instruction(n_samples):
         return _by_bytes(multiply, block, rows, (_KINDS.index(of),), len(rows))
     return by_floats(block, rows, of)
 
@@ -204,12 +207,17 @@ def products_not_called(block: Block, columns: NDArray[np.float64]) -> NDArray[n
     return sums[:, :, :p]
 
 
+def _by_instruction(n_samples: int) -> bool:
+    """Return whether the processor's own products of bytes are right for so many people."""
+    return byte_products() and n_samples < _SUMMED
+
+
 def _by_bytes(
     way: Callable[..., None], block: Block, rows: NDArray[np.int8], how: tuple[int, ...], n: int
 ) -> NDArray[np.int64]:
     """Return what a loop over rows writes, (variants, n); `how` are its numbers."""
     sums = np.empty((len(block), n), np.int64)
-    room = [np.empty(size, np.uint8) for size in (HELD, LANES, SUMS)]
+    room = np.empty(HELD, np.uint8), np.empty(LANES, np.uint8), np.empty(SUMS, np.int32)
     way(np.ascontiguousarray(block), rows, *how, sums, *room)
     return sums
 

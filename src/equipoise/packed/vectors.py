@@ -7,7 +7,7 @@ that all products rest on are built from vector instructions of LLVM:
 - `unpack` turns 64 bytes of a block (256 people) into 256 bytes, one a person;
 - `dot` multiplies six variants of such bytes with four rows of signed bytes, into 24 vectors
   of sums held in registers, by the dot product instruction for bytes (AVX-512 VNNI: 64 products
-  and sums an instruction).
+  and sums an instruction), and adds up what each vector holds.
 
 Sums of integers are exact, whatever the order. A processor without the instruction goes
 another way to the same integers (`packed/product.py`).
@@ -25,7 +25,7 @@ from equipoise.packed.processor import LANES, ROWS, VARIANTS
 _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _BYTES: Final = ir.VectorType(_I8, LANES)
 _F64, _DOUBLES = ir.DoubleType(), ir.VectorType(ir.DoubleType(), 8)
-_WORDS: Final = ir.VectorType(_I32, LANES // 4)
+_WORDS, _FOUR = ir.VectorType(_I32, LANES // 4), ir.VectorType(_I32, ROWS)
 
 
 def _each(value: int) -> ir.Constant:
@@ -107,24 +107,19 @@ unpack_not_called = _unpack(_not_called, squared=False)
 
 
 @instruction
-def dot(_: Any, left: Any, l_stride: Any, right: Any, r_stride: Any, size: Any, out: Any, on: Any):
-    """Write the products of 6 rows of unsigned and 4 of signed bytes, 24 vectors of 16 sums.
+def dot(
+    _: Any, left: Any, l_stride: Any, right: Any, r_stride: Any, size: Any, out: Any, o_stride: Any
+):
+    """Add the products of 6 rows of unsigned and 4 of signed bytes to 6 rows of 4 sums of 32 bits.
 
-    `size` bytes of each row, a multiple of 64, at the given addresses; where `on` is not 0, on
-    top of what was written before. The sums of 32 bits hold for 2**25 bytes of each row where
-    the unsigned are at most 4.
+    `size` bytes of each row, a multiple of 64, at the given addresses. Sums hold for 2**22 bytes
+    of each row where the unsigned are at most 4.
     """
 
     def build(context: Any, b: Any, _: Any, args: Any) -> Any:
-        left, left_stride, right, right_stride, size, out, on = args
+        left, left_stride, right, right_stride, size, out, out_stride = args
         multiply = _declared(b, "llvm.x86.avx512.vpdpbusd.512", _WORDS, [_WORDS] * 3)
-        further = b.icmp_signed("!=", on, ir.Constant(_I64, 0))
-        places = [
-            [b.add(out, ir.Constant(_I64, LANES * (v * ROWS + k))) for k in range(ROWS)]
-            for v in range(VARIANTS)
-        ]
         none = ir.Constant(_WORDS, [0] * 16)
-        before = [[b.select(further, _load(b, p, _WORDS), none) for p in row] for row in places]
         rows = [b.add(left, b.mul(left_stride, ir.Constant(_I64, v))) for v in range(VARIANTS)]
         columns = [b.add(right, b.mul(right_stride, ir.Constant(_I64, k))) for k in range(ROWS)]
         entry, index, end = _loop(b, size)
@@ -135,27 +130,38 @@ def dot(_: Any, left: Any, l_stride: Any, right: Any, r_stride: Any, size: Any, 
             signed = _load(b, b.add(column, index), _WORDS)
             for v in range(VARIANTS):
                 added = b.call(multiply, [sums[v][k], unsigned[v], signed])
-                sums[v][k].add_incoming(before[v][k], entry)
+                sums[v][k].add_incoming(none, entry)
                 sums[v][k].add_incoming(added, body)
         end()
         for v in range(VARIANTS):
-            for k in range(ROWS):
-                b.store(sums[v][k].incomings[1][0], _at(b, places[v][k], _WORDS)).align = 1
+            place = b.add(out, b.mul(out_stride, ir.Constant(_I64, v)))
+            found = _across(b, [total.incomings[1][0] for total in sums[v]])
+            added = b.add(found, _load(b, place, _FOUR))
+            b.store(added, _at(b, place, _FOUR)).align = 1
         return context.get_dummy_value()
 
     kinds = (types.uintp, types.intp, types.uintp, types.intp, types.intp, types.uintp, types.intp)
     return types.void(*kinds), build
 
 
-@instruction
-def across(_: Any, address: Any) -> Any:
-    """Return the sum of the 16 sums of 32 bits at an address."""
+def _across(b: Any, four: list[Any]) -> Any:
+    """Return the sum of each of four vectors of 16 words, as a vector of four."""
 
-    def build(_context: Any, b: Any, _: Any, args: Any) -> Any:
-        added = _declared(b, "llvm.vector.reduce.add.v16i32", _I32, [_WORDS])
-        return b.sext(b.call(added, [_load(b, args[0], _WORDS)]), _I64)
+    def folded(one: Any, other: Any, halves: tuple[list[int], list[int]]) -> Any:
+        kinds = [ir.VectorType(_I32, len(places)) for places in halves]
+        low, high = (
+            b.shuffle_vector(one, other, ir.Constant(kind, places))
+            for kind, places in zip(kinds, halves, strict=True)
+        )
+        return b.add(low, high)
 
-    return types.int64(types.uintp), build
+    # Neighbours are added, and both vectors' sums put side by side; then pairs of these.
+    even = [i + side for i in range(0, 16, 2) for side in (0, 16)]
+    pairs = [folded(four[i], four[i + 1], (even, [i + 1 for i in even])) for i in (0, 2)]
+    first = [i + side for i in range(0, 16, 4) for side in (0, 1, 16, 17)]
+    both = folded(pairs[0], pairs[1], (first, [i + 2 for i in first]))
+    both = folded(both, both, (list(range(8)), list(range(8, 16))))
+    return folded(both, both, (list(range(4)), list(range(4, 8))))
 
 
 @instruction

@@ -85,7 +85,7 @@ class Effects:
         return cls(np.empty(shape), np.empty(shape), np.empty(variants), np.empty(shape, np.int8))
 
     @property
-    def arrays(self) -> tuple[NDArray[Any], ...]:
+    def arrays(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
         """All four, as loops that write them take them."""
         return self.beta, self.standard_error, self.dof, self.status
 
@@ -110,8 +110,9 @@ def regress(
     found = Effects.room(*gy.shape)
     traits = np.ascontiguousarray(np.linalg.solve(lower, moments.cy).T)
     rest = moments.yy - np.einsum("tk,tk->t", traits, traits)
-    sums = [np.ascontiguousarray(each, np.float64) for each in (cg, gy, gg)]
-    _regress_each(lower, traits, rest, moments.n, *sums, np.empty((1, len(lower))), *found.arrays)
+    cg, gy, gg = (np.ascontiguousarray(each, np.float64) for each in (cg, gy, gg))
+    solved = np.empty((1, len(lower)))
+    _regress_each(lower, traits, rest, moments.n, cg, gy, gg, solved, *found.arrays)
     return found
 
 
