@@ -50,9 +50,11 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 define install
 @echo "Installing the pinned packages into $(VENV) ..."
 @if command -v uv >/dev/null 2>&1; \
-then uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '$(1)'; \
+then uv pip install --quiet --compile-bytecode --python $(BIN)/python \
+	--constraint constraints.txt --editable '$(1)'; \
 else $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check \
 	--constraint constraints.txt --editable '$(1)'; fi
+@$(BIN)/python -m compileall -q src  # else each start does it where Python may not write bytecode
 endef
 
 $(BIN)/python:

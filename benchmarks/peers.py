@@ -75,7 +75,8 @@ def timed(command: list[str], environment: dict[str, str] | None = None) -> dict
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, **(environment or {})},
+        # Python keeps bytecode unless it is told not to, which would be timed as well.
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(environment or {})},
     )
     peak = [0]
 

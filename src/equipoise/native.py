@@ -253,10 +253,16 @@ def _address(name: str) -> int | None:
     """Return where a symbol of object code is: of Python, of the mathematical library, or none."""
     if name.startswith(_NEVER):
         name = "Py_FatalError"
-    for library in (ctypes.pythonapi, ctypes.CDLL(None)):
+    for library in (ctypes.pythonapi, _everything()):
         with suppress(ValueError):
             return ctypes.addressof(ctypes.c_char.in_dll(library, name))
     return None
+
+
+@cache
+def _everything() -> ctypes.CDLL:
+    """Return what finds symbols of all libraries that are loaded."""
+    return ctypes.CDLL(None)
 
 
 def _folder() -> Path:

@@ -73,9 +73,8 @@ class Frequencies:
     def means(self, start: int, stop: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return the mean dosage 2p of variants start to stop, 0 if not used, and which are."""
         called, alleles = self.called[start:stop], self.alleles[start:stop]
-        part = Frequencies(called, alleles, self.floor, self.least_called)
-        used = part.used
-        return np.where(used, 2 * part.frequency, 0.0), used
+        used = Frequencies(called, alleles, self.floor, self.least_called).used
+        return np.where(used, alleles / np.maximum(called, 1), 0.0), used
 
     def impute(self, dosage: NDArray[np.float64], start: int, stop: int) -> NDArray[np.float64]:
         """Return dosages, (variants, samples), missing ones as the global 2p.

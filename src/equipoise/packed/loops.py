@@ -93,19 +93,36 @@ def multiply(block: Any, digits: Any, of: Any, sums: Any, held: Any, tail: Any, 
 
 
 @native(
-    "uint8[:,:]", "int8[:,:]", "int64", "int64", "int64[:,:]", "uint8[:]", "uint8[:]", "int32[:,:]"
+    "uint8[:,:]",
+    "int8[:,:]",
+    "int64",
+    "int64",
+    "float64[:]",
+    "float64[:,:]",
+    "uint8[:]",
+    "uint8[:]",
+    "int32[:,:]",
 )
-def multiply_whole(
-    block: Any, digits: Any, of: Any, places: Any, whole: Any, held: Any, tail: Any, out: Any
+def multiply_columns(
+    block: Any,
+    digits: Any,
+    of: Any,
+    places: Any,
+    grid: Any,
+    sums: Any,
+    held: Any,
+    tail: Any,
+    out: Any,
 ) -> None:
-    """Write the products with whole numbers of so many digits of base 256, (variants, numbers).
+    """Write the products with numbers of so many digits of base 256, (variants, numbers).
 
-    places  3 or 4: row places * c + d of `digits` is digit d of number c; all else as `multiply`
+    places  3 or 4: row places * c + d of `digits` is digit d of number c
+    grid    (numbers,) the unit of each; all else as `multiply`
     """
     for first in range(0, digits.shape[0], ROWS_AT_ONCE):
         rows = digits[first : first + ROWS_AT_ONCE]
         number = first // places
-        last = min(number + ROWS_AT_ONCE // places, whole.shape[1])
+        last = min(number + ROWS_AT_ONCE // places, len(grid))
         for start in range(0, block.shape[0], VARIANTS_AT_ONCE):
             part = block[start : start + VARIANTS_AT_ONCE]
             _dots(part, rows, of, held, tail, out)
@@ -114,7 +131,7 @@ def multiply_whole(
                     total = np.int64(0)
                     for row in range(places * (c + 1) - 1, places * c - 1, -1):  # Horner's rule
                         total = (total << np.int64(8)) + out[v, row - first]
-                    whole[start + v, c] = total
+                    sums[start + v, c] = np.float64(total) * grid[c]
 
 
 @compiled

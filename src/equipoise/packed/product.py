@@ -8,7 +8,6 @@ that cannot multiplies the same digits as float32, a few thousand people at a ti
 exact as well. Four digits are the rule; three are a fifth quicker, for columns that need no more.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
@@ -23,7 +22,7 @@ from equipoise.packed.loops import (
     add_not_called,
     add_products_not_called,
     multiply,
-    multiply_whole,
+    multiply_columns,
 )
 from equipoise.packed.processor import LANES, ROWS, byte_products
 
@@ -138,20 +137,25 @@ def product(block: Block, held: Columns, of: Of = "dosage") -> NDArray[np.float6
     >>> product(block, columns(np.array([[1.0], [10], [0.5], [7]]), 4))
     array([[2.5]])
     """
-    whole = whole_product(block, held, of)
-    return whole * held.grid
+    return _product(block, held, of, held.grid)
 
 
 def whole_product(block: Block, held: Columns, of: Of = "dosage") -> NDArray[np.int64]:
     """Return the sums in units of each column's grid, (variants, columns), exact."""
+    # Of fewer than 2**22 people they are below 2**53.
+    return _product(block, held, of, np.ones(held.n)).astype(np.int64)
+
+
+def _product(block: Block, held: Columns, of: Of, grid: NDArray[np.float64]) -> NDArray[np.float64]:
     check(block, held.n_samples)
     if block.size and held.n and _by_instruction(held.n_samples):
-        return _by_bytes(
-            multiply_whole, block, held.digits, (_KINDS.index(of), held.places), held.n
-        )
+        found = np.empty((len(block), held.n))
+        how = (_KINDS.index(of), held.places, grid)
+        multiply_columns(np.ascontiguousarray(block), held.digits, *how, found, *_room())
+        return found
     sums = multiply_rows(block, held.digits, held.n_samples, of)[:, : held.n * held.places]
     digits = sums.reshape(len(block), held.n, held.places)
-    return np.asarray(digits @ 256 ** np.arange(held.places))
+    return (digits @ 256 ** np.arange(held.places)) * grid
 
 
 def multiply_rows(
@@ -165,7 +169,9 @@ def multiply_rows(
     if not block.size or not len(rows):
         return np.zeros((len(block), len(rows)), np.int64)
     if _by_instruction(n_samples):
-        return _by_bytes(multiply, block, rows, (_KINDS.index(of),), len(rows))
+        found = np.empty((len(block), len(rows)), np.int64)
+        multiply(np.ascontiguousarray(block), rows, _KINDS.index(of), found, *_room())
+        return found
     return by_floats(block, rows, of)
 
 
@@ -212,14 +218,9 @@ def _by_instruction(n_samples: int) -> bool:
     return byte_products() and n_samples < _SUMMED
 
 
-def _by_bytes(
-    way: Callable[..., None], block: Block, rows: NDArray[np.int8], how: tuple[int, ...], n: int
-) -> NDArray[np.int64]:
-    """Return what a loop over rows writes, (variants, n); `how` are its numbers."""
-    sums = np.empty((len(block), n), np.int64)
-    room = np.empty(HELD, np.uint8), np.empty(LANES, np.uint8), np.empty(SUMS, np.int32)
-    way(np.ascontiguousarray(block), rows, *how, sums, *room)
-    return sums
+def _room() -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int32]]:
+    """Return what the loops over rows work in."""
+    return np.empty(HELD, np.uint8), np.empty(LANES, np.uint8), np.empty(SUMS, np.int32)
 
 
 def by_floats(block: Block, rows: NDArray[np.int8], of: Of = "dosage") -> NDArray[np.int64]:
