@@ -81,7 +81,8 @@ def one_round(n_sites: int, n_values: int) -> tuple[dict[str, float], dict[str, 
     form, everybody = schema(n_values), parties(n_sites)
     values = np.arange(BLOCK) - BLOCK // 2
     nothing = bytes(32)
-    context = Context("s", nothing, "step", 1, 0, nothing, tuple(everybody), nothing)
+    # The dearer kind: where no site may be lost there is a mask less, and no share.
+    context = Context("s", nothing, "step", 1, 0, nothing, tuple(everybody), nothing, may_lose=True)
     sites = {
         name: Masked().site(context, party, form, ({"x": values} for _ in form.blocks))
         for name, party in everybody.items()

@@ -16,7 +16,7 @@ from equipoise.protections.keystream import Keystreams, derive_key
 from equipoise.protections.masked import Masked
 from equipoise.protections.masked_site import bound
 from equipoise.protections.secrets import Secrets
-from protections.recordings import FORM, SIZE, zeros
+from protections.recordings import FORM, SIZE, constant, zeros
 from protections.rounds import (
     CONTEXT,
     Round,
@@ -55,6 +55,9 @@ def stream(secret: bytes, rounds: Round, size: int = SIZE) -> NDArray[np.uint64]
 
 
 def self_mask(rounds: Round, name: str) -> NDArray[np.uint64]:
+    """Return a site's own mask; there is none where no site may be lost."""
+    if not rounds.context.may_lose:
+        return np.zeros(SIZE, np.uint64)
     return stream(rounds.sites[name].secrets.seed, rounds)
 
 
@@ -74,10 +77,12 @@ def test_without_its_self_mask_a_message_still_looks_like_chance(half_way: Round
         assert uniform(values - self_mask(half_way, name))
 
 
-def test_without_all_its_pair_masks_a_message_still_looks_like_chance(half_way: Round) -> None:
-    for name, values in sent(half_way).items():
-        peers = [peer for peer in half_way.sites if peer != name]
-        lifted = values - np.sum([pair_mask(half_way, name, peer) for peer in peers], axis=0)
+def test_without_all_its_pair_masks_a_message_still_looks_like_chance() -> None:
+    """What the centre has of a site that it says was lost, once its key has been handed in."""
+    rounds = start(Masked(), FORM, constant(), may_lose=True).run(2)
+    for name, values in sent(rounds).items():
+        peers = [peer for peer in rounds.sites if peer != name]
+        lifted = values - np.sum([pair_mask(rounds, name, peer) for peer in peers], axis=0)
         assert uniform(lifted)
 
 
@@ -194,20 +199,23 @@ def derived(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, bytes]]:
 def test_no_keystream_is_used_twice(derived: list[tuple[bytes, bytes]]) -> None:
     """Over fields, blocks, rounds, attempts and pairs, and in another run even in one context.
 
-    Each pair's stream is made by its two sites; each self-mask by its site and by the centre. No other stream is ever made, and no
-    stream for two messages.
+    Each pair's stream is made by its two sites; each self-mask, which there is where a site may
+    be lost, by its site and by the centre. No other stream is ever made, and no stream for two
+    messages.
     """
     form = schema({"x": (3,), "y": (2,)}, {"x": (3,), "y": (2,)})
     part: Values = [{"x": np.arange(3), "y": np.arange(2)}] * 2
     later = {"round": 2, "turn": 1}, {"step": "other", "turn": 2}
-    for changes in ({}, {"attempt": 1}, *later):
+    lossy: list[dict[str, Any]] = [{}, {"attempt": 1}, *later]
+    for changes in [*({**c, "may_lose": True} for c in lossy), {}, later[0]]:
         start(Masked(), form, [part] * 4, **changes).run()
-    start(Masked(), form, [part] * 4).again(b"another run").run()
+    start(Masked(), form, [part] * 4, may_lose=True).again(b"another run").run()
     used = [use for use in derived if b"|mask|" in use[1]]
-    assert sorted(used.count(use) for use in set(used)) == [2] * 5 * 2 * (6 + 4)
+    streams = 5 * (6 + 4) + 2 * 6
+    assert sorted(used.count(use) for use in set(used)) == [2] * 2 * streams
     # The same secret is behind the streams of the two fields, the same use behind rounds alike.
-    assert len({secret for secret, _ in used}) == 5 * (4 + 6)
-    assert len({info for _, info in used}) == 4 * 2
+    assert len({secret for secret, _ in used}) == streams
+    assert len({info for _, info in used}) == 6 * 2
 
 
 def test_a_keystream_runs_on_over_blocks() -> None:

@@ -27,12 +27,16 @@ def sealed_by(rounds: Round) -> dict[str, Mapping[str, str]]:
     return {n: json.loads(a.head)["prepared"]["sealed"] for n, a in rounds.answers[0].items()}
 
 
+def lossy(**changes: Any) -> Round:
+    """Return a round that may lose a site, so that secrets are shared."""
+    return start(Masked(), FORM, zeros(), may_lose=True, **changes)
+
+
 def test_a_share_is_for_one_site_of_one_round_alone() -> None:
     """Given to another, sent back, taken from another round or altered, it cannot be opened."""
-    rounds = start(Masked(), FORM, zeros()).run(1)
+    rounds = lossy().run(1)
     sealed = sealed_by(rounds)
-    elsewhere = sealed_by(start(Masked(), FORM, zeros(), attempt=1).run(1))
-    later = sealed_by(start(Masked(), FORM, zeros(), turn=1).run(1))
+    elsewhere, later = sealed_by(lossy(attempt=1).run(1)), sealed_by(lossy(turn=1).run(1))
     turn, own = turn_of(rounds.context), party("s0", 4)
     for n in sealed:
         found = opened(bytes.fromhex(sealed[n]["s0"]), n, turn, own)
@@ -171,7 +175,7 @@ def test_the_threshold_is_that_of_the_design(n_sites: int) -> None:
 
 def test_no_secret_outlives_its_round() -> None:
     """Shares go when they have been handed in; key and seed once forms have been taken."""
-    rounds = start(Masked(), FORM, zeros()).run(3)
+    rounds = lossy().run(3)
     for site in rounds.sites.values():
         assert (site.seed_shares, site.key_shares) == ({}, {})
         assert all(len(part) == 32 for part in (site.secrets.key, site.secrets.seed))
@@ -187,14 +191,39 @@ def test_every_attempt_has_secrets_of_its_own() -> None:
     assert len(set(made)) == 3 * 6
 
 
-def test_no_key_share_is_ever_handed_out(half_way: Round) -> None:
+def test_no_key_share_is_ever_handed_out() -> None:
     """With both a site's seed and its key, the centre could read its message."""
-    kept = {name: set(site.key_shares.values()) for name, site in half_way.sites.items()}
+    rounds = lossy().run(2)
+    kept = {name: set(site.key_shares.values()) for name, site in rounds.sites.items()}
     assert all(len(shares) == 4 for shares in kept.values())
-    half_way.run()
-    said = b"".join(m.head for phase in half_way.answers for m in phase.values())
+    rounds.run()
+    said = b"".join(m.head for phase in rounds.answers for m in phase.values())
     for shares in kept.values():
         assert not any(share.hex().encode() in said for share in shares)
+
+
+def test_no_secret_is_shared_where_no_site_may_be_lost() -> None:
+    """Nobody can be asked for shares that nobody has, nor be asked again for a message."""
+    rounds = start(Masked(), FORM, constant()).run(1)
+    turn = turn_of(rounds.context)
+    for sender, sealed in sealed_by(rounds).items():
+        for name, share in sealed.items():
+            found = opened(bytes.fromhex(share), sender, turn, party(name, 4))
+            assert [len(part) for part in found] == [32, 0, 0]
+    assert not any(site.settled for site in rounds.sites.values())
+    rounds.run(1)
+    assert all(site.settled for site in rounds.sites.values())
+    rounds.run(1)
+    for answer in rounds.answers[-1].values():
+        head = json.loads(answer.head)
+        assert (head["seeds"], head["keys"]) == ({}, {})
+
+
+def test_a_round_that_may_lose_a_site_is_settled_once_shares_were_handed_in() -> None:
+    rounds = lossy().run(2)
+    assert not any(site.settled for site in rounds.sites.values())
+    rounds.run(1)
+    assert all(site.settled for site in rounds.sites.values())
 
 
 def test_a_site_signs_the_total_that_it_accepts() -> None:

@@ -11,11 +11,17 @@ that stayed, t of them hand in their shares of b_i; of one that was lost before 
 came, their shares of its key, from which its masks with the others are made again. The centre
 may learn the one or the other of a site, never both.
 
+Where the sites agreed to end with a lost site there is neither b_i nor a share: they guard a site
+whose key was handed in though its message had come, and there no key is ever handed in. A
+site's message then tells a total together with all others', so that none is sent again for another
+attempt (`settled`).
+
 A round goes through
 
     prepare   keys and sealed shares, where none were sent along with the round before
     input     keys and shares of all; each site sends its masked message, and secrets ahead
-    unmask    who survived; each sends a share of each site's seed or key, and signs who did
+    unmask    who survived; each sends a share of each site's seed or key if a site may be lost,
+              and signs who did
     check     the total; each signs a few linear forms of what it added to it (`forms`)
     accept    the forms of all; each accepts the total if they add up to its forms
 

@@ -139,15 +139,17 @@ class MaskedCentre:
         keys = {site: unpack(head, "keys") for site, head in heads.items()}
         streams = [
             (-1, Keystreams(self._rebuilt(site, seeds), bound(self.context, b"mask")))
-            for site in self.survivors
+            for site in (self.survivors if self.context.may_lose else ())
         ]
         for lost in sorted(set(self.prepared) - set(self.survivors)):
             streams += self._left_of(lost, keys)
         lifted = Spool()
         for block, data in zip(self.schema.blocks, self.sums.taken(), strict=True):
             masked = np.frombuffer(data, "<u8").astype(np.uint64, copy=False)
-            whole = np.empty(len(masked), np.uint64)
-            apply_all(streams, fields_of(block, whole), fields_of(block, masked))
+            whole = masked
+            if streams:
+                whole = np.empty(len(masked), np.uint64)
+                apply_all(streams, fields_of(block, whole), fields_of(block, masked))
             check_block(block, from_bytes(block, raw(whole)))
             lifted.add(raw(whole))
         self.sums = lifted

@@ -35,7 +35,8 @@ AHEAD, ASKED = b"ahead", b"asked"
 def turn_of(context: Context, later: int = 0) -> Turn:
     """Return the turn of a round, or the first attempt at a later one."""
     attempt = 0 if later else context.attempt
-    return Turn(context.sites, context.turn_digest(context.turn + later, attempt))
+    digest = context.turn_digest(context.turn + later, attempt)
+    return Turn(context.sites, digest, handing=context.may_lose)
 
 
 def bound(context: Context, purpose: bytes, content: bytes = b"") -> bytes:
@@ -88,8 +89,11 @@ class MaskedSite:
 
     @property
     def settled(self) -> bool:
-        """Whether it has handed in shares, or failed."""
-        return self.due not in ("begin", "input", "unmask")
+        """Whether the centre may have all that tells a total, or this failed.
+
+        Where no site may be lost that is so once all have sent their masked messages.
+        """
+        return self.due not in ("begin", "input", "unmask")[: 3 if self.context.may_lose else 2]
 
     @property
     def _turn(self) -> Turn:
@@ -135,12 +139,14 @@ class MaskedSite:
         kept_in = rooms(self.schema)
         for block, values, kept in zip(self.schema.blocks, self.values, kept_in, strict=True):
             given = {n: v.astype(np.int64, copy=False).view(np.uint64) for n, v in values.items()}
-            sent = np.empty(len(kept), np.uint64)
             between = fields_of(block, kept)
             apply_all(pairs, between, given)
-            apply_all(own, fields_of(block, sent), between)
             # No copies of them: each would cost as much as another mask.
             self.sent.add(raw(kept))
+            sent = kept
+            if self.context.may_lose:
+                sent = np.empty(len(kept), np.uint64)
+                apply_all(own, fields_of(block, sent), between)
             yield cast("bytes", raw(sent))
         self.whole = True
 

@@ -76,12 +76,15 @@ def hexed(content: Mapping[str, bytes]) -> dict[str, str]:
 class Turn:
     """Which round of a run secrets are for.
 
-    sites   all sites of the run
-    digest  binds every key and share to the run, the round's number and the attempt
+    sites    all sites of the run
+    digest   binds every key and share to the run, the round's number and the attempt
+    handing  whether secrets may ever be handed in, so that shares of them are given: not where
+             the run ends with a lost site
     """
 
     sites: tuple[str, ...]
     digest: bytes
+    handing: bool = True
 
     def holders(self) -> dict[str, tuple[str, ...]]:
         """Return who holds shares of whose secrets."""
@@ -138,15 +141,19 @@ def prepared(secrets: Secrets, turn: Turn, party: Party) -> dict[str, Any]:
     """Return what a site sends ahead: its public key, signed, and its sealed shares."""
     public = secrets.public
     signed = public + party.sign(turn.bound(b"key", public))
+    shares = _shares(secrets, turn, party) if turn.handing else {}
+    sealed = {
+        site: _seal(party, turn, site, secrets.nonce + shares.get(site, b"")) for site in turn.sites
+    }
+    return {"key": signed.hex(), "sealed": hexed(sealed)}
+
+
+def _shares(secrets: Secrets, turn: Turn, party: Party) -> dict[str, bytes]:
+    """Return the share of the seed, and that of the key, of each that holds some."""
     around = turn.holders()[party.name]
     t, n = threshold(len(around)), len(around)
     pairs = zip(split(secrets.seed, t, n), split(secrets.key, t, n), strict=True)
-    shares = dict(zip(around, pairs, strict=True))
-    sealed = {
-        site: _seal(party, turn, site, secrets.nonce + b"".join(shares.get(site, ())))
-        for site in turn.sites
-    }
-    return {"key": signed.hex(), "sealed": hexed(sealed)}
+    return {site: seed + key for site, (seed, key) in zip(around, pairs, strict=True)}
 
 
 def checked_key(signed: bytes, site: str, turn: Turn, party: Party) -> bytes:
@@ -164,7 +171,7 @@ def opened(sealed: bytes, sender: str, turn: Turn, party: Party) -> tuple[bytes,
         plain = channel.decrypt(sealed[:12], sealed[12:], bound)
     except (InvalidTag, ValueError) as error:
         raise ProtocolError(f"the share that {sender} sent cannot be opened") from error
-    holds = party.name in turn.holders()[sender]
+    holds = turn.handing and party.name in turn.holders()[sender]
     if len(plain) != (3 * SECRET if holds else SECRET):
         raise ProtocolError(f"the shares that {sender} sent have another length")
     return plain[:SECRET], plain[SECRET : 2 * SECRET], plain[2 * SECRET :]
