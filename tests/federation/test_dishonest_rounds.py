@@ -48,6 +48,15 @@ def another_attempt_with_its_message(driver: Driver, to: str) -> Frames:
     return asks(in_context(attempt=1), driver.next_phase()[to])(driver, to)
 
 
+def another_attempt_from_its_beginning(driver: Driver, to: str) -> Frames:
+    other = replace(agreement.context(driver.running), attempt=1)
+    return driver.frames(to, "round", agreement.asked(other, 0))
+
+
+def never_settled(federation: Federation, patch: Patch) -> None:
+    patch.setattr(masked_site.MaskedSite, "settled", property(lambda self: False))
+
+
 def the_phase_after(driver: Driver, to: str) -> Frames:
     return driver.frames(to, "round", {**driver.round, "phase": driver.phase + 1})
 
@@ -136,6 +145,14 @@ ROUNDS = [
         another_attempt_with_its_message,
         "not due here: wrong attempt",
         no_due,
+        kind="masked",
+    ),
+    Attack(
+        "another attempt from its beginning, once masked messages that none may miss have come",
+        at("census", "round", 2),
+        another_attempt_from_its_beginning,
+        "not due here: wrong attempt",
+        never_settled,
         kind="masked",
     ),
     Attack(
