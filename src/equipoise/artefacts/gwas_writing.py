@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, Final, TypeAlias
+from typing import IO, Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -90,17 +90,7 @@ def write_table(path: Path, blocks: Iterable[Columns]) -> Written:
         for block in blocks:
             tally.names = tally.names or order(tuple(block))
             for frame in _frames(block, tally.names):
-                text = BytesIO()
-                formatted(frame, tally).write_csv(
-                    text,
-                    include_header=tally.rows == 0 and not tally.headed,
-                    separator="\t",
-                    null_value="NA",
-                    quote_style="never",
-                )
-                tally.headed = True
-                tally.rows += len(frame)
-                sink.write(text.getbuffer())
+                sink.write(_written(frame, tally))
         if not tally.headed:
             raise ValueError("no block; expected at least one, without rows if there are none")
     return Written(tally.rows, tally.md5.hexdigest(), tally.is_sorted, tally.unplaced)
@@ -182,25 +172,45 @@ def _column(name: str, values: NDArray[Any] | pl.Series) -> pl.Series:
     return pl.Series(name, values[starts].tolist(), pl.String).gather(runs)
 
 
-def formatted(frame: pl.DataFrame, tally: _Tally) -> pl.DataFrame:
+def _written(frame: pl.DataFrame, tally: _Tally) -> bytes:
+    """Return the text of some rows, the header before the first of all."""
+    real = [name for name, kind in frame.schema.items() if kind == pl.Float64]
+    for name in real:
+        if np.isinf(frame[name].to_numpy()).any():
+            raise ValueError(f"an infinite value in the column {name}; expected none")
+    rows = formatted(frame)
+    tally.place(rows["chromosome"], rows["base_pair_location"])
+    head, file = not tally.headed, BytesIO()
+    rows.write_csv(file, include_header=head, separator="\t", null_value="NA", quote_style="never")
+    text, lines = file.getvalue(), len(rows) + head
+    # Quicker than to look through every cell.
+    held, expected = np.frombuffer(text, np.uint8), (lines * (len(rows.columns) - 1), lines, 0)
+    if tuple(np.count_nonzero(held == ord(mark)) for mark in "\t\n\r") != expected:
+        _refuse_breaks(frame)
+    tally.headed = True
+    tally.rows += len(rows)
+    return text
+
+
+def _refuse_breaks(frame: pl.DataFrame) -> NoReturn:
+    """Raise ValueError for the column with a tab or a line end, or a name of a column with one."""
+    text = frame.select(pl.col(pl.String).str.contains("[\t\n\r]").any())
+    found = [f"the column {name}" for name in text.columns if text[name][0]]
+    raise ValueError(f"a tab or a line end in {(*found, 'the header')[0]}; expected none")
+
+
+def formatted(frame: pl.DataFrame) -> pl.DataFrame:
     """Return the frame as it is written: rounded, chromosomes numbered, null for `NA`."""
     real = [name for name, kind in frame.schema.items() if kind == pl.Float64]
-    text = [name for name, kind in frame.schema.items() if kind == pl.String]
-    bad = frame.select(
-        pl.col(real).is_infinite().any(), pl.col(text).str.contains("[\t\n\r]").any()
-    )
-    for name in (name for name in bad.columns if bad[name][0]):
-        what = "an infinite value" if name in real else "a tab or a line end"
-        raise ValueError(f"{what} in the column {name}; expected none")
-    chromosome = frame["chromosome"].cast(pl.String).str.replace("^(?i)chr", "")
+    text = [n for n, kind in frame.schema.items() if kind == pl.String and n != "chromosome"]
+    chromosome = pl.col("chromosome").cast(pl.String).str.replace("^(?i)chr", "")
     if frame.schema["chromosome"] == pl.String:
         chromosome = chromosome.replace(CODES)
-    tally.place(chromosome, frame["base_pair_location"])
-    absent = pl.col(text).is_in(["", "."])
     return frame.with_columns(
+        chromosome,
         pl.col(real).fill_nan(None).round_sig_figs(DIGITS),
-        pl.when(~absent).then(pl.col(text)),
-    ).with_columns(chromosome)
+        pl.when(~pl.col(text).is_in(["", "."])).then(pl.col(text)),
+    )
 
 
 @contextmanager

@@ -80,11 +80,16 @@ def cleaned(path: Path, data: bytes, what: str) -> bytes:
             data = gzip.GzipFile(fileobj=BytesIO(data)).read()
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise whole(path, "a gzip file cut short or altered", expected, "copy it again") from None
-    data = data.removeprefix(_UTF8_MARK).replace(b"\r\n", b"\n").rstrip(b"\n")
+    data = data.removeprefix(_UTF8_MARK)
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
+    if data.endswith(b"\n"):
+        data = data.rstrip(b"\n")
     if not data:
         raise whole(path, "an empty file", expected, "write or copy it again")
     try:
-        data.decode()
+        if not data.isascii():
+            data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         problem = Problem(str(path), line, "bytes that are no UTF-8", "text", "save it as UTF-8")

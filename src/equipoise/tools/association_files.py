@@ -140,13 +140,12 @@ def _block(sites: Sites, rows: Rows, part: slice, named: Sequence[str]) -> dict[
         "n": rows.n[part],
         "status": rows.status.series(part),
     }
-    if named:
-        ids = _series(sites.ids[part])
+    ids = _series(sites.ids[part]) if named else None
+    if ids is not None and len(named) == 1:
+        block[named[0]] = ids
+    elif ids is not None:
         known = _known(ids)
-        if "rsid" in named:
-            block["rsid"] = ids.set(~known, None)
-        if "name" in named:
-            block["name"] = ids.set(known, None)
+        block |= {"rsid": ids.set(~known, None), "name": ids.set(known, None)}
     if rows.method is not None:
         block["method"] = rows.method.series(part)
     return block
@@ -156,10 +155,14 @@ def _own_names(ids: Text) -> tuple[str, ...]:
     """Return which columns hold the file's own names: rs numbers, and all others."""
     found: set[str] = set()
     for start in range(0, len(ids), ROWS):
-        held = _series(ids[start : start + ROWS])
-        known, none = _known(held), held.is_in([".", ""])
-        found |= {"rsid"} if known.any() else set()
-        found |= {"name"} if (~known & ~none).any() else set()
+        held = ids[start : start + ROWS]
+        like = np.strings.startswith(held, "rs")
+        if "name" not in found:
+            found |= {"name"} if np.any(~like & (held != ".") & (held != "")) else set()
+        if like.any() and len(found) < 2:
+            known = _known(_series(held[like]))
+            found |= {"rsid"} if known.any() else set()
+            found |= {"name"} if not known.all() else set()
         if len(found) == 2:
             break
     return tuple(name for name in ("rsid", "name") if name in found)

@@ -7,6 +7,7 @@ any case. Two levels may be words (`WORDS`). As in PLINK, -9 in a trait is missi
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -70,19 +71,20 @@ def read_tables(paths: Sequence[Path], traits: Sequence[str], covariates: Sequen
     """
     place: dict[str, int] = {}
     parts: list[NDArray[np.float64]] = []
+    names = (*traits, *covariates)
     for path in paths:
-        frame = _frame(path)
+        frame = _frame(path, names)
         key = next((name for name in _IID if name in frame.columns), None)
         if key is None:
             raise _wrong(path, "no column IID", "a header with IID", "name the column of IDs IID")
         ids = frame[key].to_list()
         before = len(place)
-        place.update((iid, before + i) for i, iid in enumerate(ids))
+        place.update(zip(ids, range(before, before + len(ids)), strict=True))
         if len(place) != before + len(ids):
             found = f"{before + len(ids) - len(place)} IDs that come twice"
             raise _wrong(path, found, "each person once, in all tables", "remove the other rows")
-        parts.append(_cells(path, frame, (*traits, *covariates)))
-    cells = np.concatenate(parts) if parts else np.zeros((0, len(traits) + len(covariates)))
+        parts.append(_cells(path, frame, names))
+    cells = np.concatenate(parts) if parts else np.zeros((0, len(names)))
     nine = cells[:, : len(traits)] == NOT_KNOWN
     cells[:, : len(traits)][nine] = np.nan
     return Tables(place, cells, int(np.count_nonzero(nine)))
@@ -134,13 +136,21 @@ def _match(site: Site, tables: Tables, n_traits: int) -> Matched:
     return Matched(np.flatnonzero(there)[taken], cells[taken], counts)
 
 
-def _frame(path: Path) -> pl.DataFrame:
-    """Return a table as text; InputError where rows have other lengths than the header."""
-    text = contents(path, "table of phenotypes").replace(b"\r\n", b"\n")
+def _frame(path: Path, names: Sequence[str]) -> pl.DataFrame:
+    """Return a table: the columns asked for as numbers if all their cells are, all else as text.
+
+    InputError where rows have other lengths than the header.
+    """
+    text = contents(path, "table of phenotypes")
     if b"\t" not in text.partition(b"\n")[0]:
         text = re.sub(rb"[ \t]+", b"\t", re.sub(rb"(?m)^[ \t]+|[ \t]+$", b"", text))
+    # Most tables hold plain numbers, which is seen while they are read.
+    with suppress(pl.exceptions.PolarsError, UnicodeDecodeError):
+        frame = _read(text, dict.fromkeys(names, pl.Float64))
+        if set(names) <= set(frame.columns) and _plain(frame.select(names)):
+            return frame
     try:
-        return pl.read_csv(text, separator="	", infer_schema=False, quote_char=None)
+        return _read(text, {})
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         found = "rows of other lengths than the header, or no text"
         raise _wrong(
@@ -148,14 +158,22 @@ def _frame(path: Path) -> pl.DataFrame:
         ) from error
 
 
+def _read(text: bytes, kinds: Mapping[str, type[pl.Float64]]) -> pl.DataFrame:
+    return pl.read_csv(
+        text, separator="\t", infer_schema=False, schema_overrides=kinds, quote_char=None
+    )
+
+
+def _plain(numbers: pl.DataFrame) -> bool:
+    """Return whether every cell holds a number that is finite."""
+    none_missing = not any(column.null_count() for column in numbers)
+    return none_missing and all(column.is_finite().all() for column in numbers)
+
+
 def _cells(path: Path, frame: pl.DataFrame, names: Sequence[str]) -> NDArray[np.float64]:
     """Return the columns asked for, (rows, columns), NaN where missing."""
-    if names and set(names) <= set(frame.columns):
-        # Most tables hold plain numbers, which all columns together are quickly seen to be.
-        numbers = frame.select(pl.col(name).cast(pl.Float64, strict=False) for name in names)
-        cells = numbers.to_numpy()
-        if not sum(numbers.null_count().row(0)) and np.isfinite(cells).all():
-            return np.array(cells, np.float64)
+    if names and all(frame.schema.get(name) == pl.Float64 for name in names):
+        return np.array(frame.select(names).to_numpy(), np.float64)
     columns = [_numbers(path, frame, name) for name in names]
     return np.column_stack([np.zeros((len(frame), 0)), *columns])
 
