@@ -144,7 +144,8 @@ class Cohort:
         Columns are rounded to their bound over 2**30, with three digits over 2**22.
         """
         packed = prepared(columns, self.genotypes.n_samples, self.rows, bounds, digits)
-        return Held(packed, packed.whole[self.rows] * packed.grid)
+        own = packed.whole if self._whole(len(packed.whole)) else packed.whole[self.rows]
+        return Held(packed, own * packed.grid)
 
     def products(
         self, start: int, stop: int, columns: "Held", of: Of = "dosage"

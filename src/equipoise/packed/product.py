@@ -101,7 +101,9 @@ def columns(
         raise ValueError("a column with a value beyond its bound")
     grid = np.exp2(np.ceil(np.log2(np.where(most > 0, most, 1.0))) - BITS[digits])
     whole = np.zeros((n_samples, len(grid)), np.int64)
-    whole[slice(None) if rows is None else rows] = np.rint(values / grid).astype(np.int64)
+    places = slice(None) if rows is None else rows
+    for c, unit in enumerate(grid):
+        whole[places, c] = np.rint(values[:, c] / unit)
     return _of_whole(whole, grid, digits)
 
 
@@ -110,24 +112,29 @@ def _of_whole(whole: NDArray[np.int64], grid: NDArray[np.float64], places: Digit
 
 
 def _digits(whole: NDArray[np.int64], places: Digits) -> NDArray[np.int8]:
-    # w = sum of d 256^i with d from -128 to 127: w + 128 sum of 256^i has the bytes d + 128.
-    raised = (whole.T + _RAISED[places]).astype("<u4", order="C")
-    natural = raised.view(np.uint8).reshape(*raised.shape, 4)[..., :places] ^ np.uint8(128)
-    rows = natural.view(np.int8).transpose(0, 2, 1)
-    return _ordered(rows.reshape(len(raised) * places, len(whole)))
-
-
-def _ordered(natural: NDArray[Any]) -> NDArray[np.int8]:
-    """Return rows over people as `unpack` orders them, with zeros up to whole vectors."""
-    n, samples = natural.shape
-    held = -(-n // ROWS) * ROWS
-    groups = -(-samples // _GROUP)
-    padded = np.zeros((held, groups * _GROUP), np.int8)
-    padded[:n, :samples] = natural
-    rows = _aligned((held, groups * _GROUP))
-    order = padded.reshape(held, groups, LANES, 4).transpose(0, 1, 3, 2)
-    rows.reshape(held, groups, 4, LANES)[:] = order
+    samples, n = whole.shape
+    rows = _rows(n * places, samples)
+    for c in range(n):  # by itself: all together would take several times the memory
+        # w = sum of d 256^i with d from -128 to 127: w + 128 sum of 256^i has the bytes d + 128.
+        raised = (whole[:, c] + _RAISED[places]).astype("<u4")
+        natural = (raised.view(np.uint8).reshape(samples, 4) ^ np.uint8(128)).view(np.int8)
+        _order(natural.T[:places], rows[c * places : (c + 1) * places])
     return rows
+
+
+def _rows(n: int, samples: int) -> NDArray[np.int8]:
+    """Return room for so many rows as `unpack` orders people, zeros up to whole vectors."""
+    return _aligned((-(-n // ROWS) * ROWS, -(-samples // _GROUP) * _GROUP))
+
+
+def _order(natural: NDArray[Any], rows: NDArray[np.int8]) -> None:
+    """Write rows over people, (n, samples), as `unpack` orders them."""
+    n, samples = natural.shape
+    groups = rows.shape[1] // _GROUP
+    padded = np.zeros((n, rows.shape[1]), np.int8)
+    padded[:, :samples] = natural
+    order = padded.reshape(n, groups, LANES, 4).transpose(0, 1, 3, 2)
+    rows.reshape(n, groups, 4, LANES)[:] = order
 
 
 def product(block: Block, held: Columns, of: Of = "dosage") -> NDArray[np.float64]:
@@ -185,7 +192,9 @@ def rows_of(
     check(block, n_samples)
     table = _table(of, np.int8)
     natural = table[block].reshape(len(block), -1)[:, :n_samples]
-    return _ordered(natural if keep is None else natural * keep)
+    rows = _rows(len(block), n_samples)
+    _order(natural if keep is None else natural * keep, rows[: len(block)])
+    return rows
 
 
 def not_called(block: Block, held: Columns) -> NDArray[np.float64]:

@@ -47,6 +47,8 @@ def associate(request: Request, at: Callable[[float], None]) -> list[Done]:
         raise InputError("a trait or covariate is named twice; name each once")
     tables = [read_tables([p], request.traits, request.covariates) for p in request.phenotypes]
     groups = list(_groups(sites, tables, len(request.traits), request.binary))
+    nines = sum(table.nines for table in tables)
+    del tables  # large, and all that is needed of them is in the groups
     scans: list[Scan] = []
     for number, (places, matched) in enumerate(groups):
         part = replace(request, traits=tuple(request.traits[i] for i in places))
@@ -59,7 +61,6 @@ def associate(request: Request, at: Callable[[float], None]) -> list[Done]:
         if len(groups) > 1:  # no table is begun before all have been found
             scan.ready(kept.n_variants)
         scans.append(scan)
-    nines = sum(table.nines for table in tables)
     finished = [done for scan in scans for done in _written(request, scan, nines)]
     for done in finished:
         done.summary["seconds"] = round(perf_counter() - began, 3)
@@ -95,19 +96,24 @@ def _groups(
     by_people: dict[tuple[bytes, ...], list[int]] = {}
     found: dict[tuple[bytes, ...], tuple[Matched, ...]] = {}
     for i in range(n_traits):
-        others = [j for j in range(n_traits) if j != i]
-        alone = [replace(t, cells=np.delete(t.cells, others, axis=1)) for t in tables]
-        matched = match(sites, alone, 1)
+        matched = match(sites, _with(tables, [i], n_traits), 1)
         key = tuple(people.rows.tobytes() for people in matched)
         if apart:
             key = (*key, i.to_bytes(4, "big"))
         by_people.setdefault(key, []).append(i)
         found[key] = matched
     for key, places in by_people.items():
-        others = [j for j in range(n_traits) if j not in places]
-        together = [replace(t, cells=np.delete(t.cells, others, axis=1)) for t in tables]
+        together = _with(tables, places, n_traits)
         same = found[key] if len(places) == 1 else match(sites, together, len(places))
         yield places, same
+
+
+def _with(tables: Sequence[Tables], places: list[int], n_traits: int) -> Sequence[Tables]:
+    """Return the tables with no other traits than those at `places`."""
+    if len(places) == n_traits:
+        return tables
+    others = [j for j in range(n_traits) if j not in places]
+    return [replace(t, cells=np.delete(t.cells, others, axis=1)) for t in tables]
 
 
 def _summary(sites: Sites, rows: Rows, nines: int) -> dict[str, Any]:

@@ -76,10 +76,10 @@ def design(
         raise InputError(f"the trait {str(name)!r} is the same in everybody; name another")
     if binary:
         mean[:t], spread[:t] = 0.0, 1.0
-    scaled = (values - mean) / np.where(constant, 1.0, spread)
-    kept = _independent(scaled[:, t:], constant[t:])
-    order = np.concatenate([t + kept, np.arange(t)]).astype(np.int64)
-    scaled = scaled[:, order]
+    values -= mean
+    values /= np.where(constant, 1.0, spread)
+    kept = _independent(values[:, t:], constant[t:])
+    scaled = values[:, np.concatenate([t + kept, np.arange(t)]).astype(np.int64)]
     largest = np.abs(scaled).max(axis=0)
     bounds = np.exp2(np.ceil(np.log2(np.maximum(largest, 1e-300))))
     ends = np.cumsum([len(people.values) for people in matched])[:-1]
@@ -109,12 +109,13 @@ def _coded(trait: NDArray[np.float64], name: str) -> NDArray[np.float64]:
 def _independent(columns: NDArray[np.float64], constant: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return which columns add something to those before them."""
     kept: list[int] = []
-    basis = np.zeros((len(columns), 0))
+    room = np.empty(columns.shape, order="F")
     for i in range(columns.shape[1]):
+        basis = room[:, : len(kept)]
         left = columns[:, i] - basis @ (basis.T @ columns[:, i])
         left -= basis @ (basis.T @ left)
         size = float(left @ left)
         if not constant[i] and size > INDEPENDENT * len(columns):
-            basis = np.column_stack([basis, left / np.sqrt(size)])
+            room[:, len(kept)] = left / np.sqrt(size)
             kept.append(i)
     return np.array(kept, np.int64)

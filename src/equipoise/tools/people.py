@@ -133,7 +133,8 @@ def _match(site: Site, tables: Tables, n_traits: int) -> Matched:
         "taken": int(np.count_nonzero(taken)),
         "phenotypes_not_in_genotypes": len(tables.place) - int(np.count_nonzero(there)),
     }
-    return Matched(np.flatnonzero(there)[taken], cells[taken], counts)
+    values = cells if taken.all() else cells[taken]
+    return Matched(np.flatnonzero(there)[taken], values, counts)
 
 
 def _frame(path: Path, names: Sequence[str]) -> pl.DataFrame:
