@@ -8,7 +8,8 @@ the sums over people alone (`products`), which is all that touches genotypes; of
 regressions; and of the whole process less its start (a run on 4 variants), which has the list of
 variants and the table in it as well: these cost the same for each variant however many people there
 are. Memory is the peak of anonymous memory (the genotype file itself is mapped, and its pages are
-the system's to drop). The last lines extrapolate to 500,000 × 1,000,000 and say from what. --small
+the system's to drop). Beside it two threads: a process starts in one, however many it has then, so
+that they pay the more the larger the scan. The last lines extrapolate to 500,000 × 1,000,000 and say from what. --small
 leaves out the two largest, which need 10 GB of disk. Writes benchmarks/results/growth.json.
 """
 
@@ -60,6 +61,16 @@ def measured(folder: Path, people: int, variants: int) -> dict[str, float]:
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 
+def speedup(folder: Path) -> float:
+    """Return how many times quicker two threads are, wall, the median over pairs of runs."""
+    command = associate([folder / "g"], [folder / "t.tsv"], folder / "out.tsv")
+    ratios: list[float] = []
+    for _ in range(RUNS):
+        one = timed([*command, "--threads", "1"], ONE_THREAD)["wall"]
+        ratios.append(one / timed([*command, "--threads", "2"])["wall"])
+    return statistics.median(ratios)
+
+
 def products(prefix: Path, people: int, variants: int) -> float:
     """Return seconds of the products with eleven columns, file to sums, the best of a few."""
     opened, step = PlinkFile.open(prefix), block_size(people)
@@ -91,6 +102,7 @@ def main() -> None:
                     "variants": variants,
                     "cpu_seconds": run["cpu"],
                     "wall_seconds": run["wall"],
+                    "one_thread_over_two_wall": speedup(folder),
                     "start_cpu_seconds": start["cpu"],
                     "picoseconds_a_genotype": {
                         "products": sums * each,

@@ -19,7 +19,8 @@ ROWS_AT_ONCE = 96
 """Rows of digits that they are multiplied with before they are unpacked again."""
 
 BYTES_AT_ONCE = 1280
-"""Of each variant that is unpacked at a time: of four rows, all but in the first cache."""
+"""Of each variant that is unpacked at a time: four rows of digits of as many people nearly stay
+in the first cache."""
 
 
 @compiled
