@@ -116,7 +116,7 @@ class Native(Loop):
         content = json.loads(told)
         addresses = {name: _address(name) for name in content["needs"]}
         if None in addresses.values():
-            return _dispatcher(self)
+            return _dispatcher(self, kept=False)
         engine = _engine(binding)
         for symbol, address in addresses.items():
             # What numba has named itself stays: its own code calls it. What it names later
@@ -158,7 +158,7 @@ class Native(Loop):
         # All code lies in one engine: no two entries may have the same name.
         entry = f"entry_{self._digest(import_module('llvmlite.binding'))}"
         text = f"def {entry}({', '.join(names)}):\n    loop({', '.join(call)})\n"
-        held: dict[str, Any] = {"loop": _dispatcher(self), "carray": numba.carray}
+        held: dict[str, Any] = {"loop": _dispatcher(self, kept=False), "carray": numba.carray}
         exec(text, held)  # noqa: S102  (of names and kinds of our own)
         made = numba.cfunc(numba.types.void(*pointers), error_model="numpy")(held[entry])
         _, _, (code, _) = made._library.serialize_using_object_code()
@@ -190,20 +190,24 @@ def _surroundings(binding: Any) -> str:
     return "\n".join(told)
 
 
-def _dispatcher(loop: Loop) -> Callable[..., Any]:
-    """Return numba's dispatcher of a loop, once those it calls and its late modules are there."""
+def _dispatcher(loop: Loop, *, kept: bool = True) -> Callable[..., Any]:
+    """Return numba's dispatcher of a loop, once those it calls and its late modules are there.
+
+    kept  whether numba keeps the code: it goes by the loop's own file alone, so that it would
+          give a loop as it was before one that it calls was changed in another file
+    """
     if loop.ready is None:
         numba = import_module("numba")
         options = {"nogil": True, "error_model": "numpy", **loop.options}
         try:
-            loop.ready = numba.njit(cache=True, **options)(loop.function)
+            loop.ready = numba.njit(cache=kept, **options)(loop.function)
         except RuntimeError:  # no folder to keep it in
             loop.ready = numba.njit(**options)(loop.function)
         around = loop.function.__globals__
         for name in loop.function.__code__.co_names:
             used = around.get(name)
             if isinstance(used, Loop):
-                around[name] = _dispatcher(used)
+                around[name] = _dispatcher(used, kept=kept)
             elif isinstance(used, Late):
                 around[name] = import_module(used.name)
     return cast("Callable[..., Any]", loop.ready)

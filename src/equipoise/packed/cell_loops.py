@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.native import Late, compiled, native
-from equipoise.packed.processor import LANES, ROWS, VARIANTS
+from equipoise.native import Late, native
+from equipoise.packed.processor import ROWS, VARIANTS
 
 vectors: Any = Late("equipoise.packed.vectors")
 
@@ -20,9 +20,9 @@ PEOPLE_AT_ONCE = 2048
 """People of them."""
 
 
-def room_for(n_right: int) -> NDArray[np.uint8]:
-    """Return the room that `add_products` works in: a vector of sums for each pair of rows."""
-    return np.empty(LEFT_AT_ONCE * n_right * LANES, np.uint8)
+def room_for(n_right: int) -> NDArray[np.int32]:
+    """Return the room that `add_products` works in: a sum for each pair of rows."""
+    return np.empty((LEFT_AT_ONCE, n_right), np.int32)
 
 
 @native("uint8[:,:]", "int32[:]", "int64", "uint8[:,:]", "uint8[:]")
@@ -43,7 +43,7 @@ def gather(block: Any, places: Any, of: Any, rows: Any, room: Any) -> None:
             rows[v, i] = room[places[i]]
 
 
-@native("uint8[:,:]", "int8[:,:]", "int64[:]", "int64", "int64[:,:,:]", "uint8[:]")
+@native("uint8[:,:]", "int8[:,:]", "int64[:]", "int64", "int64[:,:,:]", "int32[:,:]")
 def add_products(left: Any, right: Any, edges: Any, upper: Any, sums: Any, out: Any) -> None:
     """Add the products of left with right rows in each cell, (cells, left, right).
 
@@ -56,29 +56,18 @@ def add_products(left: Any, right: Any, edges: Any, upper: Any, sums: Any, out: 
     for c in range(edges.shape[0] - 1):
         for v0 in range(0, t, LEFT_AT_ONCE):
             r0 = v0 if upper else 0
+            out[:, r0:n_right] = 0
             for first in range(edges[c], edges[c + 1], PEOPLE_AT_ONCE):
                 people = min(PEOPLE_AT_ONCE, edges[c + 1] - first)
-                again = np.int64(first > edges[c])
                 for r in range(r0, n_right, ROWS):
                     other = right.ctypes.data + r * r_stride + first
                     for h in range(0, min(LEFT_AT_ONCE, t - v0), VARIANTS):
                         own = left.ctypes.data + (v0 + h) * l_stride + first
-                        place = out.ctypes.data + (h * n_right + VARIANTS * r) * LANES
-                        vectors.dot(own, l_stride, other, r_stride, people, place, again)
-            if edges[c + 1] > edges[c]:
-                _add_across(sums, c, v0, r0, n_right, upper, out)
-
-
-@compiled
-def _add_across(sums: Any, c: Any, v0: Any, r0: Any, n_right: Any, upper: Any, out: Any) -> None:
-    """Add up the vectors of a tile of the left."""
-    for h in range(min(LEFT_AT_ONCE, sums.shape[1] - v0)):
-        base = h // VARIANTS * VARIANTS * n_right
-        for r in range(r0, n_right, ROWS):
-            place = out.ctypes.data + (base + VARIANTS * r + h % VARIANTS * ROWS) * LANES
-            for k in range(ROWS):
-                if r + k < sums.shape[2] and (not upper or r + k >= v0 + h):
-                    sums[c, v0 + h, r + k] += vectors.across(place + k * LANES)
+                        place = out.ctypes.data + h * out.strides[0] + 4 * r
+                        vectors.dot(own, l_stride, other, r_stride, people, place, out.strides[0])
+            for h in range(min(LEFT_AT_ONCE, t - v0)):
+                for r in range(v0 + h if upper else 0, sums.shape[2]):
+                    sums[c, v0 + h, r] += out[h, r]
 
 
 @native("int64[:,:,:]", "int64[:]", "int64[:]", "int64[:,:,:]")
