@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from equipoise.genotypes.coded import Coded, Coder, joined
 from equipoise.genotypes.pieces import PIECE, pieces, together
 from equipoise.genotypes.source import text
-from equipoise.genotypes.text import Fault, Lines, contents, lines, refuse, tabbed, whole
+from equipoise.genotypes.text import Fault, Lines, lines, refuse, tabbed, whole
 from equipoise.genotypes.variants import HEADER, REPEATED, TEXTS, Text, Variants, normal, repeats
 from equipoise.packed.decode import Block, check, decode, people, width
 
@@ -27,6 +27,9 @@ MAGIC: Final = b"\x6c\x1b\x01"
 
 _BIM: Final = ("chromosome", "id", "centimorgan", "base_pair_location", "a1", "a2")
 _FAM: Final = ("family", "iid", "father", "mother", "sex", "phenotype")
+PIECE_OF_PEOPLE: Final = 1 << 18
+"""Bytes of a `.fam` that are read at a time."""
+
 _SEX: Final = {"1": 1, "2": 2, "0": 0, "-9": 0}
 
 
@@ -265,19 +268,27 @@ def _bim_faults(table: Lines, frame: pl.DataFrame) -> tuple[Fault, ...]:
 
 
 def _fam(path: Path) -> tuple[tuple[str, ...], NDArray[np.int8]]:
-    table = lines(str(path), tabbed(contents(path, "people")), _FAM)
-    iids, sex = table.frame["iid"], table.frame["sex"]
-    faults = (
-        table.fault(
-            ~iids.is_first_distinct(),
+    iids: list[str] = []
+    sexes: list[NDArray[np.int8]] = []
+    numbers: list[NDArray[np.int64]] = []
+    faults: list[Fault] = []
+    for first, piece in pieces(path, "people", hashlib.sha256(), PIECE_OF_PEOPLE):
+        table = lines(str(path), tabbed(piece), _FAM, first)
+        sex = table.frame["sex"]
+        fault = table.fault(
+            ~sex.is_in(tuple(_SEX)), "a sex of another form", "1, 2 or 0", "correct column 5"
+        )
+        faults += [*table.faults, fault]
+        iids += table.frame["iid"].to_list()
+        sexes.append(np.array([_SEX.get(code, 0) for code in sex.to_list()], np.int8))
+        numbers.append(table.number)
+    if len(set(iids)) < len(iids):
+        again = ~pl.Series(iids).is_first_distinct().to_numpy()
+        found = (
             "an IID that an earlier line has",
             "each IID once",
             "rename or remove one of the two",
-        ),
-        table.fault(
-            ~sex.is_in(tuple(_SEX)), "a sex of another form", "1, 2 or 0", "correct column 5"
-        ),
-    )
-    refuse(table.file, (*table.faults, *faults))
-    codes = np.array([_SEX[code] for code in sex.to_list()], np.int8)
-    return tuple(iids.to_list()), codes
+        )
+        faults.append(Fault(np.concatenate(numbers)[again], *found))
+    refuse(str(path), together(faults))
+    return tuple(iids), np.concatenate(sexes)

@@ -7,7 +7,6 @@ any case. Two levels may be words (`WORDS`). As in PLINK, -9 in a trait is missi
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,6 +22,9 @@ from equipoise.tools.sites import Site, Sites
 MISSING: Final = ("", "na", "nan", ".", "n/a", "null")
 NOT_KNOWN: Final = -9.0
 """PLINK's missing trait."""
+
+PART: Final = 1 << 20
+"""Bytes of a table that are read at a time."""
 
 WORDS: Final = (
     {"no": "0", "yes": "1"},
@@ -73,17 +75,13 @@ def read_tables(paths: Sequence[Path], traits: Sequence[str], covariates: Sequen
     parts: list[NDArray[np.float64]] = []
     names = (*traits, *covariates)
     for path in paths:
-        frame = _frame(path, names)
-        key = next((name for name in _IID if name in frame.columns), None)
-        if key is None:
-            raise _wrong(path, "no column IID", "a header with IID", "name the column of IDs IID")
-        ids = frame[key].to_list()
+        ids, cells = _table(path, names)
         before = len(place)
         place.update(zip(ids, range(before, before + len(ids)), strict=True))
         if len(place) != before + len(ids):
             found = f"{before + len(ids) - len(place)} IDs that come twice"
             raise _wrong(path, found, "each person once, in all tables", "remove the other rows")
-        parts.append(_cells(path, frame, names))
+        parts.append(cells)
     cells = np.concatenate(parts) if parts else np.zeros((0, len(names)))
     nine = cells[:, : len(traits)] == NOT_KNOWN
     cells[:, : len(traits)][nine] = np.nan
@@ -137,46 +135,64 @@ def _match(site: Site, tables: Tables, n_traits: int) -> Matched:
     return Matched(np.flatnonzero(there)[taken], values, counts)
 
 
-def _frame(path: Path, names: Sequence[str]) -> pl.DataFrame:
-    """Return a table: the columns asked for as numbers if all their cells are, all else as text.
-
-    InputError where rows have other lengths than the header.
-    """
+def _table(path: Path, names: Sequence[str]) -> tuple[list[str], NDArray[np.float64]]:
+    """Return the IID of each row, and the columns asked for, (rows, columns), NaN where missing."""
     text = contents(path, "table of phenotypes")
     if b"\t" not in text.partition(b"\n")[0]:
         text = re.sub(rb"[ \t]+", b"\t", re.sub(rb"(?m)^[ \t]+|[ \t]+$", b"", text))
-    # Most tables hold plain numbers, which is seen while they are read.
-    with suppress(pl.exceptions.PolarsError, UnicodeDecodeError):
-        frame = _read(text, dict.fromkeys(names, pl.Float64))
-        if set(names) <= set(frame.columns) and _plain(frame.select(names)):
-            return frame
+    if found := _plain(text, names):
+        return found
     try:
-        return _read(text, {})
+        frame = _read(text, {})
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
         found = "rows of other lengths than the header, or no text"
         raise _wrong(
             path, found, "one row a person, parted by tabs", "correct the table"
         ) from error
+    key = next((name for name in _IID if name in frame.columns), None)
+    if key is None:
+        raise _wrong(path, "no column IID", "a header with IID", "name the column of IDs IID")
+    columns = [_numbers(path, frame, name) for name in names]
+    return frame[key].to_list(), np.column_stack([np.zeros((len(frame), 0)), *columns])
+
+
+def _plain(text: bytes, names: Sequence[str]) -> tuple[list[str], NDArray[np.float64]] | None:
+    """Return what `_table` does where all cells asked for hold numbers, as most do; else None.
+
+    Part by part: the cells of a whole table as text would be most of a command's memory.
+    """
+    start = text.find(b"\n") + 1
+    head, ids = text[:start], list[str]()
+    cells: list[NDArray[np.float64]] = []
+    while 0 < start < len(text):
+        end = text.find(b"\n", start + PART) + 1 or len(text)
+        part = _plain_part(head + text[start:end], names)
+        if part is None:
+            return None
+        ids += part[0]
+        cells.append(part[1])
+        start = end
+    return (ids, np.concatenate(cells)) if cells else None
+
+
+def _plain_part(text: bytes, names: Sequence[str]) -> tuple[list[str], NDArray[np.float64]] | None:
+    try:
+        frame = _read(text, dict.fromkeys(names, pl.Float64))
+    except (pl.exceptions.PolarsError, UnicodeDecodeError):
+        return None
+    key = next((name for name in _IID if name in frame.columns), None)
+    if key is None or not set(names) <= set(frame.columns):
+        return None
+    cells = frame.select(names)
+    if any(column.null_count() or not column.is_finite().all() for column in cells):
+        return None
+    return frame[key].to_list(), cells.to_numpy()
 
 
 def _read(text: bytes, kinds: Mapping[str, type[pl.Float64]]) -> pl.DataFrame:
     return pl.read_csv(
         text, separator="\t", infer_schema=False, schema_overrides=kinds, quote_char=None
     )
-
-
-def _plain(numbers: pl.DataFrame) -> bool:
-    """Return whether every cell holds a number that is finite."""
-    none_missing = not any(column.null_count() for column in numbers)
-    return none_missing and all(column.is_finite().all() for column in numbers)
-
-
-def _cells(path: Path, frame: pl.DataFrame, names: Sequence[str]) -> NDArray[np.float64]:
-    """Return the columns asked for, (rows, columns), NaN where missing."""
-    if names and all(frame.schema.get(name) == pl.Float64 for name in names):
-        return np.array(frame.select(names).to_numpy(), np.float64)
-    columns = [_numbers(path, frame, name) for name in names]
-    return np.column_stack([np.zeros((len(frame), 0)), *columns])
 
 
 def _numbers(path: Path, frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
