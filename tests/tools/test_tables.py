@@ -48,20 +48,19 @@ def test_one_cell_that_is_no_number_is_found_in_any_part(
     assert not np.isnan(read.cells[:, 0]).any()
 
 
-def test_an_id_that_comes_twice_in_two_parts_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ("P3\t1\tx\t2", "1 IDs that come twice"),
+        ("P99\t1\tx\t2\t3", "rows of other lengths"),
+    ],
+)
+def test_a_wrong_row_in_a_later_part_is_refused(
+    row: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(people, "PART", 100)
-    with pytest.raises(InputError, match="1 IDs that come twice"):
-        read_tables([written(tmp_path, [*ROWS, "P3\t1\tx\t2"])], ["y"], ["c"])
-
-
-def test_a_row_of_another_length_in_a_later_part_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(people, "PART", 100)
-    with pytest.raises(InputError, match="rows of other lengths"):
-        read_tables([written(tmp_path, [*ROWS, "P99\t1\tx\t2\t3"])], ["y"], ["c"])
+    with pytest.raises(InputError, match=says):
+        read_tables([written(tmp_path, [*ROWS, row])], ["y"], ["c"])
 
 
 def test_people_of_a_fam_in_pieces_are_those_of_the_file(

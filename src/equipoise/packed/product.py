@@ -144,25 +144,15 @@ def product(block: Block, held: Columns, of: Of = "dosage") -> NDArray[np.float6
     >>> product(block, columns(np.array([[1.0], [10], [0.5], [7]]), 4))
     array([[2.5]])
     """
-    return _product(block, held, of, held.grid)
-
-
-def whole_product(block: Block, held: Columns, of: Of = "dosage") -> NDArray[np.int64]:
-    """Return the sums in units of each column's grid, (variants, columns), exact."""
-    # Of fewer than 2**22 people they are below 2**53.
-    return _product(block, held, of, np.ones(held.n)).astype(np.int64)
-
-
-def _product(block: Block, held: Columns, of: Of, grid: NDArray[np.float64]) -> NDArray[np.float64]:
     check(block, held.n_samples)
     if block.size and held.n and _by_instruction(held.n_samples):
         found = np.empty((len(block), held.n))
-        how = (_KINDS.index(of), held.places, grid)
+        how = (_KINDS.index(of), held.places, held.grid)
         multiply_columns(np.ascontiguousarray(block), held.digits, *how, found, *_room())
         return found
     sums = multiply_rows(block, held.digits, held.n_samples, of)[:, : held.n * held.places]
     digits = sums.reshape(len(block), held.n, held.places)
-    return (digits @ 256 ** np.arange(held.places)) * grid
+    return (digits @ 256 ** np.arange(held.places)) * held.grid
 
 
 def multiply_rows(

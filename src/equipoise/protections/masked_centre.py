@@ -143,19 +143,23 @@ class MaskedCentre:
         ]
         for lost in sorted(set(self.prepared) - set(self.survivors)):
             streams += self._left_of(lost, keys)
-        lifted = Spool()
-        for block, data in zip(self.schema.blocks, self.sums.taken(), strict=True):
-            masked = np.frombuffer(data, "<u8").astype(np.uint64, copy=False)
-            whole = masked
-            if streams:
-                whole = np.empty(len(masked), np.uint64)
-                apply_all(streams, fields_of(block, whole), fields_of(block, masked))
-            check_block(block, from_bytes(block, raw(whole)))
-            lifted.add(raw(whole))
-        self.sums = lifted
+        if streams:
+            self.sums = self._lifted(streams)
+        for block, data in zip(self.schema.blocks, self.sums, strict=True):
+            check_block(block, from_bytes(block, data))
         signed = {site: single(head, "signed") for site, head in heads.items()}
         head = pack({"signed": hexed(signed)})
         return {site: Message(head, self.sums) for site in self.survivors}
+
+    def _lifted(self, streams: Sequence[tuple[int, Keystreams]]) -> Spool:
+        """Return the sums without some masks; those with them are let go block by block."""
+        lifted = Spool()
+        for block, data in zip(self.schema.blocks, self.sums.taken(), strict=True):
+            masked = np.frombuffer(data, "<u8").astype(np.uint64, copy=False)
+            whole = np.empty(len(masked), np.uint64)
+            apply_all(streams, fields_of(block, whole), fields_of(block, masked))
+            lifted.add(raw(whole))
+        return lifted
 
     def _left_of(self, lost: str, keys: Mapping[str, Mapping[str, bytes]]) -> list[Any]:
         """Return what takes off the masks that survivors shared with a lost site."""

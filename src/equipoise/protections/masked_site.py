@@ -93,7 +93,8 @@ class MaskedSite:
 
         Where no site may be lost that is so once all have sent their masked messages.
         """
-        return self.due not in ("begin", "input", "unmask")[: 3 if self.context.may_lose else 2]
+        open_ = ("begin", "input", "unmask") if self.context.may_lose else ("begin", "input")
+        return self.due not in open_
 
     @property
     def _turn(self) -> Turn:
@@ -135,7 +136,8 @@ class MaskedSite:
         return Message(head, self._masked(peers))
 
     def _masked(self, peers: list[str]) -> Iterator[bytes]:
-        own, pairs = [(1, self._own_mask())], [self._pair_mask(site) for site in peers]
+        pairs = [self._pair_mask(site) for site in peers]
+        own = [(1, self._own_mask())] if self.context.may_lose else []
         kept_in = rooms(self.schema)
         for block, values, kept in zip(self.schema.blocks, self.values, kept_in, strict=True):
             given = {n: v.astype(np.int64, copy=False).view(np.uint64) for n, v in values.items()}
@@ -144,7 +146,7 @@ class MaskedSite:
             # No copies of them: each would cost as much as another mask.
             self.sent.add(raw(kept))
             sent = kept
-            if self.context.may_lose:
+            if own:
                 sent = np.empty(len(kept), np.uint64)
                 apply_all(own, fields_of(block, sent), between)
             yield cast("bytes", raw(sent))
